@@ -1,0 +1,54 @@
+"""The one place where "auto" becomes a number, from the shape of the data."""
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+N_STEPS = 4000
+"""Optimizer steps that a default fit may take, if epochs stay within the bounds."""
+
+
+def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str, Any]:
+    """Return the settings of a fit, with every "auto" replaced by its formula.
+
+    Parameters
+    ----------
+    params : mapping
+        Parameters of an estimator.
+    n_rows : int
+        Number of distinct rows.
+    n_columns : int
+        Number of columns.
+
+    Returns
+    -------
+    settings : dict
+        `hidden_layer_sizes`, `activation`, `learning_rate`, `learning_rate_init`,
+        `batch_size`, `max_iter`, `n_iter_no_change`.
+    """
+
+    def given(name: str, auto: Any) -> Any:
+        value = params[name]
+        return auto if isinstance(value, str) and value == "auto" else value
+
+    width = min(512, max(64, 2 * n_columns))
+    hidden = given("hidden_layer_sizes", (width, width))
+    hidden = (hidden,) if isinstance(hidden, Integral) else tuple(hidden)
+    for size in hidden:
+        if not isinstance(size, Integral) or size < 1:
+            raise ValueError(
+                "hidden_layer_sizes must be positive integers, one per layer, or () "
+                f"for a linear model. Got {size!r}."
+            )
+    batch_size = min(int(given("batch_size", 128)), n_rows)
+    epochs = min(2000, max(20, round(N_STEPS * batch_size / n_rows)))
+    max_iter = int(given("max_iter", epochs))
+    return {
+        "hidden_layer_sizes": tuple(map(int, hidden)),
+        "activation": given("activation", "silu"),
+        "learning_rate": given("learning_rate", "cosine"),
+        "learning_rate_init": float(given("learning_rate_init", 1e-3)),
+        "batch_size": batch_size,
+        "max_iter": max_iter,
+        "n_iter_no_change": int(given("n_iter_no_change", max(10, max_iter // 4))),
+    }

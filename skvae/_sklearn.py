@@ -1,0 +1,65 @@
+"""The only file that knows scikit-learn's private or version-bound names."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils._param_validation import Hidden, Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight
+
+__all__ = [
+    "CallbackSupportMixin",
+    "Hidden",
+    "Interval",
+    "StrOptions",
+    "check_sample_weight",
+    "epoch_tasks",
+    "with_callbacks",
+]
+
+
+def check_sample_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+    """Return one finite, non-negative float64 weight per row of `X`."""
+    return _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+
+
+class epoch_tasks:
+    """Tell the estimator's callbacks about a fit and each of its epochs.
+
+    Parameters
+    ----------
+    estimator : estimator with `CallbackSupportMixin`
+    X : array-like
+        What `fit` was given.
+    n_epochs : int
+        The most epochs that the fit may take.
+    """
+
+    def __init__(self, estimator: Any, X: Any, n_epochs: int) -> None:
+        self.estimator, self.X = estimator, X
+        self.root = estimator._init_callback_context(max_subtasks=n_epochs)
+        self.root.call_on_fit_task_begin(estimator=estimator, X=X)
+        self.current: Any = None
+
+    def begin(self) -> None:
+        """Open the task of the next epoch."""
+        self.current = self.root.subcontext(task_name="epoch")
+        self.current.call_on_fit_task_begin(estimator=self.estimator, X=self.X)
+
+    def end(self, fitted_attributes: Any) -> bool:
+        """Close the epoch's task; true where a callback asks to stop."""
+        return self.current.call_on_fit_task_end(
+            estimator=self.estimator,
+            X=self.X,
+            reconstruction_attributes=fitted_attributes,
+        )
+
+    def finish(self, fitted_attributes: Any) -> None:
+        """Close the task of the whole fit."""
+        self.root.call_on_fit_task_end(
+            estimator=self.estimator,
+            X=self.X,
+            reconstruction_attributes=fitted_attributes,
+        )

@@ -1,0 +1,353 @@
+"""The one training loop: batches, model, objective → trained weights and history."""
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor, nn
+
+from skvae._batches import Batches
+from skvae._model import Model
+from skvae._optimizers import SOLVERS, Optimizer
+from skvae._random import Stream, generator
+from skvae.objectives import Terms
+from skvae.schedules import Schedule
+
+Objective = Callable[[Model, Tensor, Tensor], Terms]
+
+N_VALIDATION_LOSSES = 1024
+"""Held-out losses are means of at least so many terms, by repeated draws if need be."""
+
+LEAST_SLOWDOWN = 1e-4
+"""A fit whose loss is not finite even with steps slowed down so much has failed."""
+
+CLIP_PER_FEATURE = 100.0
+"""Gradients are clipped to this norm times the number of columns: far above what a fit
+shows in good health, so that only an outlier's batch is held back."""
+
+
+class Plan(NamedTuple):
+    """How to train; see the parameters of the estimators."""
+
+    solver: str
+    learning_rate_init: float
+    learning_rate: Schedule
+    alpha: float
+    beta: Schedule
+    max_iter: int
+    tol: float | None
+    n_iter_no_change: int
+    seed: int
+
+
+@dataclass
+class History:
+    """Mean losses per row after each epoch, in nats.
+
+    `validation` starts with the state before the first epoch.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    reconstruction: list[float] = field(default_factory=list)
+    kl: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+
+    def copy(self) -> "History":
+        """Return a copy that can be added to."""
+        return History(
+            self.loss[:], self.reconstruction[:], self.kl[:], self.validation[:]
+        )
+
+    def report(self) -> str:
+        """Return a line about the last epoch."""
+        line = f"Epoch {len(self.loss)}: loss {self.loss[-1]:.6g}"
+        if self.validation:
+            line += f", held-out {self.validation[-1]:.6g}"
+        return line
+
+
+class FlatWeights:
+    """All parameters of a module as one tensor, and their gradients as another."""
+
+    def __init__(self, module: nn.Module) -> None:
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        self.data = torch.cat([p.detach().reshape(-1) for p in parameters])
+        self.gradient = torch.zeros_like(self.data)
+        self.decayed = torch.zeros_like(self.data)
+        start = 0
+        for p in parameters:
+            part = slice(start, start + p.numel())
+            p.data = self.data[part].view_as(p)
+            p.grad = self.gradient[part].view_as(p)
+            self.decayed[part] = float(p.ndim > 1)
+            start = part.stop
+
+
+class Snapshot(NamedTuple):
+    """A copy of everything that an epoch changes, as tensors or as arrays."""
+
+    weights: Any
+    slots: dict[str, Any]
+    n_steps: int
+
+    @classmethod
+    def take(cls, weights: "FlatWeights", optimizer: Optimizer) -> "Snapshot":
+        """Copy the present state."""
+        slots = {name: slot.clone() for name, slot in optimizer.state.items()}
+        return cls(weights.data.clone(), slots, optimizer.n_steps)
+
+    def to_arrays(self) -> "Snapshot":
+        """Return the same with NumPy arrays in place of tensors."""
+        slots = {name: slot.cpu().numpy() for name, slot in self.slots.items()}
+        return Snapshot(self.weights.cpu().numpy(), slots, self.n_steps)
+
+    def restore(self, weights: FlatWeights, optimizer: Optimizer) -> None:
+        """Go back to this state."""
+        weights.data.copy_(torch.as_tensor(self.weights))
+        optimizer.n_steps = self.n_steps
+        for name, slot in self.slots.items():
+            optimizer.state[name].copy_(torch.as_tensor(slot))
+
+
+class Resumed(NamedTuple):
+    """Where an earlier run ended."""
+
+    snapshot: Snapshot
+    epoch: int
+    history: History
+
+
+class Best:
+    """Keeps the weights with the least loss, and counts epochs without improvement.
+
+    Parameters
+    ----------
+    tol : float or None
+        Least improvement that counts.
+    """
+
+    def __init__(self, tol: float | None) -> None:
+        self.tol = tol or 0.0
+        self.loss = math.inf
+        self.weights: Tensor | None = None
+        self.n_stale = 0
+        self._reference = math.inf
+
+    def offer(self, loss: float, weights: Tensor | None = None) -> None:
+        """Take the loss, and a copy of the weights, if it is the least so far."""
+        if loss < self.loss:
+            self.loss = loss
+            self.weights = None if weights is None else weights.clone()
+        if loss < self._reference - self.tol:
+            self._reference, self.n_stale = loss, 0
+        else:
+            self.n_stale += 1
+
+
+class _Validation:
+    """Mean loss of held-out rows under draws that are the same at every call."""
+
+    def __init__(
+        self, model: Model, held_out: Batches, objective: Objective, plan: Plan
+    ) -> None:
+        self.model, self.rows, self.objective = model, held_out, objective
+        self.beta = plan.beta(plan.max_iter, plan.max_iter)
+        self.seed = plan.seed
+
+    @torch.inference_mode()
+    def __call__(self) -> float:
+        n_components = len(self.model.order)
+        n_draws = -(-N_VALIDATION_LOSSES // len(self.rows))
+        total = 0.0
+        for i, (x, weights) in enumerate(self.rows.in_order()):
+            random = generator(self.seed, Stream.VALIDATION, i, device=x.device)
+            shape = (n_draws, len(x), n_components)
+            noise = torch.randn(shape, generator=random, device=x.device)
+            terms = self.objective(self.model, x, noise)
+            loss = (
+                terms.reconstruction.expand(n_draws, -1).mean(0) + self.beta * terms.kl
+            )
+            total += float(loss.double() @ weights.double())
+        return total / len(self.rows)
+
+
+class Training:
+    """A training run with explicit state, advanced epoch by epoch.
+
+    Parameters
+    ----------
+    model : Model
+        Trained in place.
+    objective : callable
+        (model, x, noise) → `Terms`.
+    train : Batches
+    held_out : Batches or None
+        Rows by whose loss the best state is chosen; the starting state takes part.
+    plan : Plan
+    resumed : Resumed or None
+        The end of an earlier run, which then goes on.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        objective: Objective,
+        train: Batches,
+        held_out: Batches | None,
+        plan: Plan,
+        resumed: Resumed | None = None,
+    ) -> None:
+        self.model, self.objective, self.train, self.plan = (
+            model,
+            objective,
+            train,
+            plan,
+        )
+        self.weights = FlatWeights(model)
+        self.optimizer = SOLVERS[plan.solver](
+            self.weights.data, plan.alpha, self.weights.decayed
+        )
+        self.first_epoch = 0 if resumed is None else resumed.epoch
+        self.n_epochs = 0
+        self.history = History() if resumed is None else resumed.history.copy()
+        self.best = Best(plan.tol)
+        self.slowdown = 1.0
+        self.validate = None
+        if held_out is not None:
+            self.validate = _Validation(model, held_out, objective, plan)
+            loss = self.validate()
+            self.best.offer(loss, self.weights.data)
+            if resumed is None:
+                self.history.validation.append(loss)
+        if resumed is not None:
+            # Only now: the state given with the model, the best of the earlier run,
+            # has been seen by the validation.
+            resumed.snapshot.restore(self.weights, self.optimizer)
+
+    def run(self, begin: Callable[[], None], end: Callable[[], bool]) -> None:
+        """Train until `max_iter`, convergence, or until `end` answers true.
+
+        Parameters
+        ----------
+        begin, end : callable
+            Called before and after each epoch.
+        """
+        stopped = False
+        while self.n_epochs < self.plan.max_iter and not stopped:
+            begin()
+            before = Snapshot.take(self.weights, self.optimizer)
+            try:
+                losses = self._epoch()
+                held_out = None if self.validate is None else self.validate()
+            except KeyboardInterrupt:
+                before.restore(self.weights, self.optimizer)
+                warnings.warn(
+                    "Training interrupted by user; the last whole epoch is kept.",
+                    stacklevel=2,
+                )
+                break
+            if not all(map(math.isfinite, losses)):
+                self._slow_down(before)
+                stopped = self.slowdown < LEAST_SLOWDOWN
+                continue
+            self._record(*losses, held_out)
+            stopped = end() or self._converged()
+        if self.n_epochs == self.plan.max_iter and not stopped:
+            self._warn_if_improving()
+
+    def finish(self) -> Snapshot:
+        """Return to the best held-out state, if any; return the last state."""
+        last = Snapshot.take(self.weights, self.optimizer)
+        if self.best.weights is not None:
+            self.weights.data.copy_(self.best.weights)
+        for p in self.model.parameters():
+            p.grad = None
+        return last
+
+    def _epoch(self) -> list[float]:
+        """Take one step per batch; return mean loss, reconstruction and KL."""
+        plan, epoch = self.plan, self.first_epoch + self.n_epochs
+        n_components = len(self.model.order)
+        device = self.train.x.device
+        sums = torch.zeros(3, device=device)
+        for step, (x, weights) in enumerate(self.train.shuffled(plan.seed, epoch)):
+            progress = self.n_epochs + step / self.train.n_steps
+            random = generator(plan.seed, Stream.NOISE, epoch, step, device=device)
+            noise = torch.randn((len(x), n_components), generator=random, device=device)
+            terms = self.objective(self.model, x, noise)
+            parts = torch.stack((terms.reconstruction, terms.kl)) @ weights
+            loss = parts[0] + plan.beta(progress, plan.max_iter) * parts[1]
+            self._step(loss, len(x), progress)
+            sums += torch.cat((loss.detach().reshape(1), parts.detach()))
+        return (sums / len(self.train)).tolist()
+
+    def _step(self, loss: Tensor, n_rows: int, progress: float) -> None:
+        """Take one optimizer step against the summed loss of `n_rows` rows."""
+        gradient = self.weights.gradient
+        gradient.zero_()
+        loss.backward()
+        gradient.div_(n_rows)
+        norm = torch.linalg.vector_norm(gradient)
+        most = CLIP_PER_FEATURE * self.model.likelihood.n_features
+        gradient.mul_((most / norm).clamp_max(1.0))
+        rate = self.plan.learning_rate(progress, self.plan.max_iter)
+        rate *= self.plan.learning_rate_init * self.slowdown
+        self.optimizer.step(gradient, rate)
+
+    def _record(
+        self, loss: float, reconstruction: float, kl: float, held_out: float | None
+    ) -> None:
+        """Add an epoch to the history."""
+        self.n_epochs += 1
+        self.history.loss.append(loss)
+        self.history.reconstruction.append(reconstruction)
+        self.history.kl.append(kl)
+        if held_out is None:
+            self.best.offer(loss)
+        else:
+            self.history.validation.append(held_out)
+            self.best.offer(held_out, self.weights.data)
+
+    def _slow_down(self, before: Snapshot) -> None:
+        """Go back to before an epoch whose loss was not finite, with smaller steps."""
+        before.restore(self.weights, self.optimizer)
+        self.slowdown *= 0.1
+        rate = self.slowdown * self.plan.learning_rate_init
+        if self.slowdown < LEAST_SLOWDOWN and not self.n_epochs:
+            raise ValueError(
+                "Training requires a finite loss. Got none, even with the learning "
+                f"rate lowered to {rate:.1g}. Look for extreme values in X, or lower "
+                "learning_rate_init."
+            )
+        warnings.warn(
+            f"The loss was not finite in epoch {self.n_epochs + 1}. Training goes on "
+            f"from the epoch before with the learning rate lowered to {rate:.1g}; "
+            "lower learning_rate_init to avoid this.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+
+    def _converged(self) -> bool:
+        if self.plan.tol is None:
+            return False
+        return self.best.n_stale >= self.plan.n_iter_no_change
+
+    def _warn_if_improving(self) -> None:
+        """Warn where the last tenth of the epochs still improved by more than `tol`."""
+        curve = self.history.validation or self.history.loss
+        window = max(1, self.plan.max_iter // 10)
+        if self.plan.tol is None or len(curve) <= window:
+            return
+        gain = min(curve[:-window]) - min(curve[-window:])
+        if gain > self.plan.tol * window:
+            warnings.warn(
+                f"Maximum iterations ({self.plan.max_iter}) reached and the loss still "
+                f"improves: by {gain:.2g} nats per row in the last {window} epochs. "
+                "Raise max_iter, or tol if this is good enough.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )

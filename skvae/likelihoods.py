@@ -1,0 +1,401 @@
+r"""p(x given z): what a column is, how it is encoded, scored and drawn.
+
+A *spec* such as `Gaussian()` is what a user passes as `likelihood=`; it holds
+parameters only. Its `build` gives a *model*, a `torch.nn.Module` that owns everything
+about the columns of `X`: their domain, their statistics, what the encoder sees, the
+log-density of a row under the decoder's outputs, and draws. Inside, `x` is in *model
+units*, which `prepare` makes of `X`; answers to users are in the units of `X`.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from skvae._batches import Rows
+
+__all__ = ["Bernoulli", "Gaussian", "Likelihood", "LikelihoodModel"]
+
+LARGEST = 1e15
+"""Bound on model units, so that squares stay finite in float32."""
+
+
+class LikelihoodModel(nn.Module):
+    """What every built likelihood can do.
+
+    Attributes
+    ----------
+    n_features : int
+        Number of columns of `X`, D.
+    n_outputs : int
+        Number of values that the decoder gives per row.
+    """
+
+    n_features: int
+    n_outputs: int
+
+    def fit_statistics(self, rows: Rows) -> None:
+        """Learn location, scale and the like from all rows, in float64."""
+        raise NotImplementedError
+
+    def prepare(self, X: np.ndarray) -> np.ndarray:
+        """Return rows of `X` (B, D) in model units, float64."""
+        raise NotImplementedError
+
+    def encoder_inputs(self, x: Tensor) -> Tensor:
+        """Return what the encoder sees of rows in model units."""
+        raise NotImplementedError
+
+    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return log p(X given z) in the units of `X`, (B,), from model units."""
+        raise NotImplementedError
+
+    def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return rows minus their expectation, (B, D), in model units."""
+        raise NotImplementedError
+
+    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
+        """Return p(X given z) over single cells, in the units of `X`."""
+        raise NotImplementedError
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the expectation of p(X given z), (B, D), in the units of `X`."""
+        return self.distribution(outputs).mean
+
+    def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Return one draw from p(X given z), (B, D), in the units of `X`."""
+        raise NotImplementedError
+
+    def marginal_outputs(self) -> Tensor:
+        """Return the outputs (n_outputs,) that fit best without any z."""
+        raise NotImplementedError
+
+    def linear_outputs(self, loadings: Tensor) -> Tensor:
+        """Turn directions of the encoder's inputs (K, D) into ones of the outputs.
+
+        To first order, moving the outputs along a direction returned moves the
+        expected encoder inputs along the direction given.
+        """
+        raise NotImplementedError
+
+    def start_noise(self, variances: Tensor) -> None:
+        """Set learned noise from residual variances (D,) in model units."""
+
+
+class Likelihood(BaseEstimator):
+    """Base of all likelihood specs."""
+
+    def build(self, n_features: int) -> LikelihoodModel:
+        """Return a model for `n_features` columns, without statistics yet."""
+        raise NotImplementedError
+
+    def check_domain(self, X: np.ndarray, name_of: Callable[[int], str]) -> None:
+        """Raise ValueError where a value of `X` is outside the domain.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+        name_of : callable
+            Gives a column's name, for the message, from its position.
+        """
+
+
+class _GaussianModel(LikelihoodModel):
+    """Columns as location + scale * x, with x normal around the outputs."""
+
+    unit: Tensor
+    loc: Tensor
+    scale: Tensor
+    log_noise: Tensor
+
+    def __init__(self, n_features: int, noise: str | float, scaling: str) -> None:
+        super().__init__()
+        self.n_features = self.n_outputs = n_features
+        self.noise, self.scaling = noise, scaling
+        # X = (loc + scale * x) * unit: dividing by the largest magnitude first keeps
+        # columns of any finite size away from overflow.
+        for name in ("unit", "scale"):
+            self.register_buffer(name, torch.ones(n_features, dtype=torch.float64))
+        self.register_buffer("loc", torch.zeros(n_features, dtype=torch.float64))
+        if isinstance(noise, str):
+            size = 1 if noise == "shared" else n_features
+            self.log_noise = nn.Parameter(torch.zeros(size))
+        else:
+            self.register_buffer("log_noise", torch.zeros(n_features))
+
+    def fit_statistics(self, rows: Rows) -> None:
+        """Learn each column's magnitude, mean and standard deviation."""
+        first = rows.X[rows.index[:1]].astype(np.float64)
+        unit = np.zeros(rows.n_features)
+        for X, _ in rows.chunks():
+            np.maximum(unit, np.abs(X).max(axis=0), out=unit)
+        unit[unit == 0.0] = 1.0
+        # Deviations from a row, not from zero: exact zeros for constant columns, and
+        # no cancellation for columns with a large offset.
+        shift = np.zeros(rows.n_features)
+        for X, weights in rows.chunks():
+            shift += weights @ (X / unit - first / unit)
+        shift /= rows.weights.sum()
+        variance = np.zeros(rows.n_features)
+        for X, weights in rows.chunks():
+            variance += weights @ (X / unit - first / unit - shift) ** 2
+        scale = np.sqrt(variance / rows.weights.sum())
+        if self.scaling == "shared":
+            scale = self._shared_scale(scale, unit)
+        scale[scale == 0.0] = 1.0 / unit[scale == 0.0]
+        self.unit.copy_(torch.from_numpy(unit))
+        self.loc.copy_(torch.from_numpy((first / unit)[0] + shift))
+        self.scale.copy_(torch.from_numpy(scale))
+        if not isinstance(self.noise, str):
+            noise = math.log(self.noise) - self.log_scale()
+            self.log_noise.copy_(noise.to(self.log_noise.dtype))
+
+    @staticmethod
+    def _shared_scale(scale: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        """Return the root mean variance over all columns, in each column's unit."""
+        largest = unit.max()
+        rms = math.sqrt(np.mean((scale * (unit / largest)) ** 2))
+        return rms * (largest / unit)
+
+    def log_scale(self) -> Tensor:
+        """Return the logarithm of each column's scale in the units of `X`."""
+        return self.scale.log() + self.unit.log()
+
+    def prepare(self, X: np.ndarray) -> np.ndarray:
+        """Return standardized rows, float64."""
+        unit, loc, scale = (t.cpu().numpy() for t in (self.unit, self.loc, self.scale))
+        with np.errstate(over="ignore"):
+            x = (X.astype(np.float64, copy=False) / unit - loc) / scale
+        return np.clip(x, -LARGEST, LARGEST, out=x)
+
+    def encoder_inputs(self, x: Tensor) -> Tensor:
+        """Return the standardized rows as they are."""
+        return x
+
+    def _bounded_log_noise(self) -> Tensor:
+        return self.log_noise.clamp(-10.0, 10.0)
+
+    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return the normal log-density in the units of `X`, (B,)."""
+        log_noise = self._bounded_log_noise()
+        squares = ((x - outputs) * torch.exp(-log_noise)).square().sum(-1)
+        constant = 0.5 * self.n_features * math.log(2 * math.pi)
+        jacobian = self.log_scale().sum().to(outputs.dtype)
+        noise = log_noise.expand(self.n_features).sum()
+        return -0.5 * squares - noise - constant - jacobian
+
+    def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return standardized rows minus their expectation."""
+        return x - outputs
+
+    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
+        """Return normal distributions in the units of `X`, float64."""
+        loc = (self.loc + self.scale * outputs.double()) * self.unit
+        noise = torch.exp(self._bounded_log_noise().double())
+        std = (noise * self.scale * self.unit).expand_as(loc)
+        return torch.distributions.Normal(loc, std)
+
+    def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Return mean + std * normal noise, in the units of `X`."""
+        p = self.distribution(outputs)
+        noise = torch.randn(
+            p.mean.shape, generator=generator, dtype=p.mean.dtype, device=p.mean.device
+        )
+        return p.mean + p.stddev * noise
+
+    def marginal_outputs(self) -> Tensor:
+        """Return zeros: standardized columns have mean zero."""
+        return torch.zeros(self.n_outputs, dtype=torch.float64)
+
+    def linear_outputs(self, loadings: Tensor) -> Tensor:
+        """Return the loadings: outputs and encoder inputs have the same units."""
+        return loadings
+
+    def start_noise(self, variances: Tensor) -> None:
+        """Set learned noise to the root of the residual variances."""
+        if not isinstance(self.log_noise, nn.Parameter):
+            return
+        if self.noise == "shared":
+            variances = variances.mean().reshape(1)
+        with torch.no_grad():
+            self.log_noise.copy_(0.5 * variances.clamp_min(1e-12).log())
+            self.log_noise.clamp_(-10.0, 10.0)
+
+
+class Gaussian(Likelihood):
+    r"""Normal columns with learned noise, for real-valued data in any units.
+
+    .. math:: \log p(X \mid z) = \sum_j \log \mathcal{N}(X_j;
+        m_j + s_j a_j(z), (s_j \sigma_j)^2)
+
+    with decoder outputs :math:`a(z)`, the column's mean :math:`m_j` and scale
+    :math:`s_j`. The noise :math:`\sigma` is learned together with the networks, as in
+    the sigma-VAE [1]_; with a linear decoder and one shared :math:`\sigma` this is
+    probabilistic PCA [2]_, equation 7.
+
+    Domain: real numbers. Link: identity.
+
+    Parameters
+    ----------
+    noise : {"shared", "column"} or float, default="shared"
+        `"shared"` learns one noise for all standardized columns, `"column"` one for
+        each. A number is the standard deviation in the units of `X`, not learned.
+    scaling : {"column", "shared"}, default="column"
+        `"column"` standardizes each column by itself, so that units do not matter.
+        `"shared"` divides all columns by one number, which keeps their relative
+        sizes: for columns in the same unit, such as pixels or spectra.
+
+    See Also
+    --------
+    Bernoulli : For values in [0, 1].
+
+    References
+    ----------
+    .. [1] Rybkin, Daniilidis & Levine (2021). Simple and effective VAE training with
+       calibrated decoders. ICML. https://arxiv.org/abs/2006.13202
+    .. [2] Tipping & Bishop (1999). Probabilistic principal component analysis. Journal
+       of the Royal Statistical Society B 61(3). https://doi.org/10.1111/1467-9868.00196
+
+    Examples
+    --------
+    >>> Gaussian(noise="column")
+    Gaussian(noise='column')
+    """
+
+    def __init__(self, noise: str | float = "shared", scaling: str = "column") -> None:
+        self.noise = noise
+        self.scaling = scaling
+
+    def build(self, n_features: int) -> LikelihoodModel:
+        """Return a model for `n_features` columns, without statistics yet."""
+        if self.scaling not in ("column", "shared"):
+            raise ValueError(
+                "Gaussian likelihood requires scaling='column' or 'shared'. Got "
+                f"{self.scaling!r}."
+            )
+        named = isinstance(self.noise, str) and self.noise in ("shared", "column")
+        if not named and not (isinstance(self.noise, int | float) and self.noise > 0):
+            raise ValueError(
+                "Gaussian likelihood requires noise='shared', 'column' or a positive "
+                f"standard deviation. Got {self.noise!r}."
+            )
+        return _GaussianModel(n_features, self.noise, self.scaling)
+
+
+class _BernoulliModel(LikelihoodModel):
+    """Columns in [0, 1] as they are; outputs are logits."""
+
+    rate: Tensor
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.n_features = self.n_outputs = n_features
+        self.register_buffer("rate", torch.full((n_features,), 0.5).double())
+
+    def fit_statistics(self, rows: Rows) -> None:
+        """Learn each column's mean, kept off 0 and 1 by half a row."""
+        total = sum(weights @ X for X, weights in rows.chunks())
+        rate = (total + 0.5) / (rows.weights.sum() + 1.0)
+        self.rate.copy_(torch.from_numpy(rate))
+
+    def prepare(self, X: np.ndarray) -> np.ndarray:
+        """Return the rows as they are, float64."""
+        return X.astype(np.float64, copy=False)
+
+    def encoder_inputs(self, x: Tensor) -> Tensor:
+        """Return the rows as they are."""
+        return x
+
+    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return minus the cross-entropy, (B,)."""
+        x = x.expand_as(outputs)
+        loss = F.binary_cross_entropy_with_logits(outputs, x, reduction="none")
+        return -loss.sum(-1)
+
+    def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return rows minus their expectation."""
+        return x - torch.sigmoid(outputs)
+
+    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
+        """Return Bernoulli distributions that accept intensities in [0, 1]."""
+        return torch.distributions.Bernoulli(logits=outputs, validate_args=False)
+
+    def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Return zeros and ones."""
+        uniform = torch.rand(
+            outputs.shape,
+            generator=generator,
+            dtype=outputs.dtype,
+            device=outputs.device,
+        )
+        return (uniform < torch.sigmoid(outputs)).to(outputs.dtype)
+
+    def marginal_outputs(self) -> Tensor:
+        """Return the logit of each column's mean."""
+        return torch.logit(self.rate)
+
+    def linear_outputs(self, loadings: Tensor) -> Tensor:
+        """Return the loadings over the slope of the sigmoid at the mean."""
+        # The floor keeps nearly constant columns from asking for unbounded logits.
+        slope = (self.rate * (1.0 - self.rate)).clamp_min(0.05)
+        return loadings / slope
+
+
+class Bernoulli(Likelihood):
+    r"""Binary columns, or intensities in [0, 1] such as grey pixels.
+
+    .. math:: \log p(X \mid z) = \sum_j X_j \log \pi_j(z)
+        + (1 - X_j) \log(1 - \pi_j(z))
+
+    Domain: [0, 1]. Link: logit, :math:`\pi = 1 / (1 + e^{-a})`. Values strictly
+    between 0 and 1 are taken as targets of the cross-entropy, as is common for
+    images [1]_; the score then is not the logarithm of a normalized density.
+
+    See Also
+    --------
+    Gaussian : For real-valued columns.
+
+    References
+    ----------
+    .. [1] Kingma & Welling (2013). Auto-encoding variational Bayes, appendix C.1.
+       https://arxiv.org/abs/1312.6114
+
+    Examples
+    --------
+    >>> Bernoulli()
+    Bernoulli()
+    """
+
+    def build(self, n_features: int) -> LikelihoodModel:
+        """Return a model for `n_features` columns, without statistics yet."""
+        return _BernoulliModel(n_features)
+
+    def check_domain(self, X: np.ndarray, name_of: Callable[[int], str]) -> None:
+        """Raise ValueError where a value of `X` is outside [0, 1]."""
+        low, high = X.min(axis=0), X.max(axis=0)
+        outside = np.flatnonzero((low < 0) | (high > 1))
+        if len(outside):
+            column = int(outside[0])
+            value = low[column] if low[column] < 0 else high[column]
+            raise ValueError(
+                "Bernoulli likelihood requires 0 <= X <= 1. Got "
+                f"{value:.6g} in column {name_of(column)}. Scale the column to "
+                "[0, 1] (for example X / 255, or MinMaxScaler(clip=True)), or use "
+                "likelihood='gaussian'."
+            )
+
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    "bernoulli": Bernoulli,
+    "gaussian": Gaussian,
+}
+
+
+def as_likelihood(value: Any) -> Likelihood:
+    """Return a likelihood spec from a spec or the name of one."""
+    return LIKELIHOODS[value]() if isinstance(value, str) else value

@@ -1,0 +1,183 @@
+"""Encoders and decoders: a multilayer perceptron beside an optional linear path."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+__all__ = ["ACTIVATIONS", "Decoder", "Encoder"]
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": lambda h: h,
+    "logistic": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+}
+
+
+def _linear(n_in: int, n_out: int, generator: torch.Generator | None) -> nn.Linear:
+    """Return a layer with Glorot weights, or zero ones where no generator is given.
+
+    Biases are zero. torch's own initialization is skipped: it would advance the
+    global generator.
+    """
+    layer = skip_init(nn.Linear, n_in, n_out)
+    if generator is None:
+        nn.init.zeros_(layer.weight)
+    else:
+        nn.init.xavier_uniform_(layer.weight, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class _Constant(nn.Module):
+    """A perceptron without layers: its output is its bias."""
+
+    def __init__(self, n_out: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(n_out))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.bias.expand(*h.shape[:-1], -1)
+
+
+class _Perceptron(nn.Module):
+    """Hidden layers, each followed by the activation, and a linear head."""
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: str,
+        generator: torch.Generator,
+        zero_head: bool,
+    ) -> None:
+        super().__init__()
+        pairs = list(pairwise(sizes))
+        self.hidden = nn.ModuleList(_linear(*pair, generator) for pair in pairs[:-1])
+        self.head = _linear(*pairs[-1], None if zero_head else generator)
+        self.activation = activation
+
+    @property
+    def bias(self) -> nn.Parameter:
+        return self.head.bias
+
+    def forward(self, h: Tensor) -> Tensor:
+        activation = ACTIVATIONS[self.activation]
+        for layer in self.hidden:
+            h = activation(layer(h))
+        return self.head(h)
+
+
+class _Network(nn.Module):
+    """A perceptron and, with `n_linear > 0`, a linear path to its first outputs.
+
+    Beside a linear path the perceptron's head starts at zero, so that the network
+    starts linear; without hidden layers it stays linear.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        n_linear: int,
+        activation: str,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.linear: Any = None
+        if n_linear:
+            self.linear = nn.Parameter(torch.zeros(n_linear, sizes[0]))
+        if n_linear and len(sizes) == 2:
+            self.perceptron: _Constant | _Perceptron = _Constant(sizes[-1])
+        else:
+            self.perceptron = _Perceptron(sizes, activation, generator, bool(n_linear))
+
+    @property
+    def bias(self) -> nn.Parameter:
+        """Bias of the outputs."""
+        return self.perceptron.bias
+
+
+class Encoder(_Network):
+    """Inputs of a row (B, D) → mean and log-variance of its posterior, each (B, K).
+
+    Parameters
+    ----------
+    n_inputs, n_components : int
+    hidden_layer_sizes : sequence of int
+    activation : str
+        A key of `ACTIVATIONS`.
+    linear_path : bool
+        Add a linear map of the inputs to the mean.
+    stochastic : bool
+        False gives a deterministic code: the log-variance is None.
+    generator : torch.Generator
+        Source of the initial weights.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_components: int,
+        hidden_layer_sizes: Sequence[int],
+        activation: str,
+        linear_path: bool,
+        stochastic: bool,
+        generator: torch.Generator,
+    ) -> None:
+        n_outputs = n_components * (2 if stochastic else 1)
+        sizes = (n_inputs, *hidden_layer_sizes, n_outputs)
+        n_linear = n_components if linear_path else 0
+        super().__init__(sizes, n_linear, activation, generator)
+        self.stochastic = stochastic
+
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return (mean, log-variance)."""
+        mean, log_var = self.perceptron(h), None
+        if self.stochastic:
+            mean, log_var = mean.chunk(2, dim=-1)
+            # Bounds far outside any useful value, so that exp stays finite.
+            log_var = log_var.clamp(-30.0, 10.0)
+        if self.linear is not None:
+            mean = mean + F.linear(h, self.linear)
+        return mean, log_var
+
+
+class Decoder(_Network):
+    """Latent variables (..., K) → outputs of the likelihood (..., n_outputs).
+
+    Parameters
+    ----------
+    n_components, n_outputs : int
+    hidden_layer_sizes : sequence of int
+        In the order from the latent variables to the outputs.
+    activation : str
+        A key of `ACTIVATIONS`.
+    linear_path : bool
+        Add a linear map of the latent variables to the outputs.
+    generator : torch.Generator
+        Source of the initial weights.
+    """
+
+    def __init__(
+        self,
+        n_components: int,
+        n_outputs: int,
+        hidden_layer_sizes: Sequence[int],
+        activation: str,
+        linear_path: bool,
+        generator: torch.Generator,
+    ) -> None:
+        sizes = (n_components, *hidden_layer_sizes, n_outputs)
+        n_linear = n_outputs if linear_path else 0
+        super().__init__(sizes, n_linear, activation, generator)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the outputs."""
+        outputs = self.perceptron(z)
+        return outputs if self.linear is None else outputs + F.linear(z, self.linear)
