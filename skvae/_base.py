@@ -1,0 +1,405 @@
+"""The face that the estimators share: validate → build → train → encode and decode."""
+
+import copy
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from skvae._batches import Batches, canonical_rows, resolve_device
+from skvae._checks import check_rows
+from skvae._model import Architecture, start_linear, start_marginal
+from skvae._random import seed_from
+from skvae._recipe import resolve
+from skvae._sklearn import (
+    CallbackSupportMixin,
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    epoch_tasks,
+    with_callbacks,
+)
+from skvae._training import Plan, Resumed, Training
+from skvae._version import __version__
+from skvae.likelihoods import LIKELIHOODS, Likelihood, as_likelihood
+from skvae.networks import ACTIVATIONS
+from skvae.schedules import LEARNING_RATES, Schedule, as_schedule
+
+LEAST_ROWS_TO_HOLD_OUT = 10
+"""Fewer distinct rows than this are all trained on."""
+
+
+class LatentTransformer(
+    ClassNamePrefixFeaturesOutMixin,
+    CallbackSupportMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
+    """Base of the estimators; a subclass says what is trained and what is answered.
+
+    A subclass defines `_prior` (a prior spec, or None for a deterministic code),
+    `_objective`, `_beta`, `_information` (what each component carries about each row)
+    and `_information_name` (the attribute that keeps its mean).
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "likelihood": [StrOptions(set(LIKELIHOODS)), Likelihood],
+        "hidden_layer_sizes": [
+            StrOptions({"auto"}),
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "activation": [StrOptions({"auto", *ACTIVATIONS})],
+        "init": [StrOptions({"pca", "random"})],
+        "solver": [StrOptions({"adam", "adamw", "rmsprop", "sgd"})],
+        "learning_rate": [StrOptions({"auto", *LEARNING_RATES}), Schedule],
+        "learning_rate_init": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, None, closed="neither"),
+        ],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "tol": [None, Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "warm_start": ["boolean"],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    @with_callbacks
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit the model to X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows in any units.
+        y : None
+            Ignored, present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows. A weight of two is the same as a repeated row, a
+            weight of zero the same as an absent row.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, `X` or `sample_weight` is invalid.
+        RuntimeError
+            If the device asked for is not there.
+        """
+        self._validate_params()
+        resumes = self.warm_start and hasattr(self, "module_")
+        device = resolve_device(self.device)
+        X = check_rows(self, X, as_likelihood(self.likelihood), reset=not resumes)
+        rows = canonical_rows(X, check_sample_weight(sample_weight, X))
+        settings = resolve(self.get_params(deep=False), len(rows), X.shape[1])
+        architecture = self._architecture_for(settings, X.shape[1])
+        seed = self._seed if resumes else seed_from(self.random_state)
+        train, held_out = self._split(rows, seed)
+        if resumes:
+            model = self._resumed_model(architecture)
+        else:
+            model = architecture.build(seed)
+            model.likelihood.fit_statistics(rows)
+            start_marginal(model)
+            if architecture.linear_path:
+                start_linear(model, train)
+        training = Training(
+            model.to(device),
+            self._objective,
+            self._batches(model, train, settings),
+            self._batches(model, held_out, settings),
+            self._plan(settings, seed),
+            self._resumed if resumes else None,
+        )
+        static = {f"{name}_": value for name, value in settings.items()}
+        static |= {"_architecture": architecture, "_seed": seed}
+        self._train(training, X, static)
+        return self
+
+    def transform(self, X):
+        """Return the coordinates of rows in the latent space.
+
+        For a variational autoencoder that is the posterior mean. A row's answer
+        depends on that row alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components)
+            In the floating-point type of `X`.
+        """
+        X = self._check_fitted_X(X)
+        return self._map_rows(
+            lambda model, x: model.encode(x)[0], X, self.n_components_
+        )
+
+    def inverse_transform(self, Z):
+        """Return the expected row at points of the latent space.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components)
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Mean of p(x given z), in the units of the training data.
+        """
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
+        if Z.shape[1] != self.n_components_:
+            raise ValueError(
+                f"Z must have {self.n_components_} columns, one per component. Got "
+                f"{Z.shape[1]}. Pass what transform returns."
+            )
+        return self._decode(Z, lambda p, outputs: p.mean(outputs))
+
+    def score(self, X, y=None, sample_weight=None):
+        """Return the mean of `score_samples`, so that greater is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored, present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the mean.
+
+        Returns
+        -------
+        score : float
+        """
+        scores = self.score_samples(X)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, scores)
+        return float(np.average(scores, weights=sample_weight))
+
+    # The steps of a fit
+
+    def _architecture_for(self, settings, n_features):
+        return Architecture(
+            n_features=n_features,
+            n_components=int(self.n_components),
+            hidden_layer_sizes=settings["hidden_layer_sizes"],
+            activation=settings["activation"],
+            linear_path=self.init == "pca",
+            likelihood=copy.deepcopy(as_likelihood(self.likelihood)),
+            prior=self._prior,
+        )
+
+    def _resumed_model(self, architecture):
+        """Return a copy of the fitted model, to be trained on."""
+        if repr(architecture) != repr(self._architecture):
+            raise ValueError(
+                "warm_start=True requires the architecture of the fitted model. Got "
+                f"{architecture}, fitted was {self._architecture}. Set "
+                "warm_start=False to start again."
+            )
+        return copy.deepcopy(self.module_)
+
+    def _split(self, rows, seed):
+        """Return (training rows, held-out rows or None)."""
+        if not self.early_stopping or len(rows) < LEAST_ROWS_TO_HOLD_OUT:
+            return rows, None
+        n_held_out = max(1, round(self.validation_fraction * len(rows)))
+        return rows.split(min(n_held_out, len(rows) - 1), seed)
+
+    @staticmethod
+    def _batches(model, rows, settings):
+        if rows is None:
+            return None
+        device = next(model.parameters()).device
+        prepare = model.likelihood.prepare
+        return Batches.from_rows(rows, prepare, device, settings["batch_size"])
+
+    def _plan(self, settings, seed):
+        return Plan(
+            solver=self.solver,
+            learning_rate_init=settings["learning_rate_init"],
+            learning_rate=as_schedule(settings["learning_rate"]),
+            alpha=self.alpha,
+            beta=self._beta,
+            max_iter=settings["max_iter"],
+            tol=self.tol,
+            n_iter_no_change=settings["n_iter_no_change"],
+            seed=seed,
+        )
+
+    def _train(self, training, X, static):
+        """Run a training, telling callbacks, and set the fitted attributes at once."""
+        tasks = epoch_tasks(self, X, training.plan.max_iter)
+
+        def snapshot():
+            outcome = self._outcome(copy.deepcopy(training.model), training)
+            return {**static, **outcome}
+
+        def end():
+            if self.verbose:
+                print(training.history.report())
+            return tasks.end(snapshot)
+
+        training.run(tasks.begin, end)
+        last = training.finish()
+        outcome = self._outcome(training.model, training)
+        if self.warm_start:
+            epoch = training.first_epoch + training.n_epochs
+            outcome["_resumed"] = Resumed(last.to_arrays(), epoch, training.history)
+        vars(self).update(static, **outcome)
+        tasks.finish(snapshot)
+
+    def _outcome(self, model, training):
+        """Return what a training has led to, as fitted attributes."""
+        information, moments = self._describe_components(model, training.train)
+        model.order_components(information, moments)
+        history = training.history.copy()
+        return {
+            "module_": model,
+            "n_components_": len(information),
+            self._information_name: information[model.order].cpu().numpy(),
+            "n_iter_": training.first_epoch + training.n_epochs,
+            "best_loss_": training.best.loss,
+            "loss_curve_": history.loss,
+            "reconstruction_curve_": history.reconstruction,
+            "validation_curve_": history.validation or None,
+        }
+
+    @torch.inference_mode()
+    def _describe_components(self, model, batches):
+        """Return (K,) information and (K, D) covariance with the encoder's inputs."""
+        information = moments = 0.0
+        total = z_sum = h_sum = 0.0
+        for x, weights in batches.in_order():
+            h = model.likelihood.encoder_inputs(x).double()
+            z = model.posterior(x)[0].double()
+            weights = weights.double()
+            information = information + weights @ self._information(model, x).double()
+            moments = moments + (z * weights[:, None]).T @ h
+            z_sum, h_sum = z_sum + weights @ z, h_sum + weights @ h
+            total = total + weights.sum()
+        return information / total, moments - torch.outer(z_sum, h_sum) / total
+
+    # How questions are answered, chunk by chunk
+
+    def _check_fitted_X(self, X):
+        check_is_fitted(self)
+        return check_rows(self, X, self._architecture.likelihood, reset=False)
+
+    def _module_for(self, dtype):
+        """Return the module in a floating-point type.
+
+        Float64 questions get float64 answers: float32 products round differently in
+        batches of different shapes, which would make a row's answer depend on others.
+        """
+        if dtype == np.float32:
+            return self.module_
+        return copy.deepcopy(self.module_).double()
+
+    @torch.inference_mode()
+    def _map_rows(self, function, X, *shape, n_rows=4096):
+        """Return function(model, x) of the rows of X, (n_samples, *shape)."""
+        model = self._module_for(X.dtype)
+        dtype = torch.from_numpy(np.empty(0, X.dtype)).dtype
+        answers = np.empty((len(X), *shape), dtype=X.dtype)
+        for start in range(0, len(X), n_rows):
+            part = slice(start, start + n_rows)
+            x = torch.from_numpy(model.likelihood.prepare(X[part]))
+            x = x.to(device=model.sign.device, dtype=dtype)
+            answers[part] = function(model, x).cpu().numpy()
+        return answers
+
+    @torch.inference_mode()
+    def _decode(self, Z, function, n_rows=4096):
+        """Return function(likelihood, outputs) at points Z, (n_samples, n_features)."""
+        model = self._module_for(Z.dtype)
+        answers = np.empty((len(Z), self.n_features_in_), dtype=Z.dtype)
+        for start in range(0, len(Z), n_rows):
+            part = slice(start, start + n_rows)
+            z = torch.from_numpy(np.array(Z[part])).to(model.sign.device)
+            answers[part] = function(model.likelihood, model.decode(z)).cpu().numpy()
+        return answers
+
+    # scikit-learn's protocols
+
+    @property
+    def _n_features_out(self):
+        return self.n_components_
+
+    @property
+    def device_(self):
+        """Device that the fitted model is on."""
+        return str(self.module_.sign.device)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "module_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def __getstate__(self):
+        """Return the state with NumPy arrays in place of tensors.
+
+        What was fitted on a GPU then loads on a machine without one.
+        """
+        state = dict(super().__getstate__())
+        if "module_" in state:
+            state["module_"] = {
+                name: tensor.cpu().numpy()
+                for name, tensor in state["module_"].state_dict().items()
+            }
+        return {**state, "_skvae_version": __version__}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        version = state.pop("_skvae_version", "unknown")
+        if version != __version__:
+            warnings.warn(
+                f"This {type(self).__name__} was pickled by skvae {version} and is "
+                f"loaded by {__version__}, which may give other answers. Fit it again, "
+                "or load it with the version that wrote it.",
+                stacklevel=2,
+            )
+        arrays = state.pop("module_", None)
+        super().__setstate__(state)
+        if arrays is not None:
+            model = self._architecture.build(seed=0)
+            model.load_state_dict(
+                {name: torch.tensor(array) for name, array in arrays.items()}
+            )
+            self.module_ = model.to(_available(self.device))
+
+
+def _available(device):
+    """Return the device asked for, or the CPU where it is not there."""
+    try:
+        return resolve_device(device)
+    except RuntimeError:
+        return torch.device("cpu")

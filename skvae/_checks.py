@@ -1,0 +1,81 @@
+"""What a user passes as `X` → a finite floating-point array, or a clear error."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from skvae._batches import row_slices
+from skvae.likelihoods import Likelihood
+
+
+def check_rows(
+    estimator: Any, X: Any, likelihood: Likelihood, *, reset: bool
+) -> np.ndarray:
+    """Return X as a finite array, float32 or float64, in the likelihood's domain.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its `n_features_in_` and `feature_names_in_` are set or held against X.
+    X : array-like of shape (n_samples, n_features)
+    likelihood : Likelihood
+    reset : bool
+        Whether to set what is known of the columns.
+    """
+    try:
+        X = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
+        )
+    except ValueError as error:
+        if "could not convert string to float" not in str(error):
+            raise
+        raise ValueError(
+            f"X must be numeric. Got {_text_columns(X)}. Encode such columns first, "
+            "for example with OneHotEncoder in a ColumnTransformer, or drop them."
+        ) from error
+    names = getattr(estimator, "feature_names_in_", None)
+
+    def name_of(column: int) -> str:
+        return str(column) if names is None else repr(str(names[column]))
+
+    for part in row_slices(*X.shape):
+        # A sum is finite only if every term is, and needs no array of booleans.
+        with np.errstate(over="ignore", invalid="ignore"):
+            suspicious = not np.isfinite(X[part].sum())
+        if suspicious:
+            _refuse_non_finite(X[part], part.start, name_of, type(estimator).__name__)
+    likelihood.check_domain(X, name_of)
+    return X
+
+
+def _refuse_non_finite(
+    X: np.ndarray, first_row: int, name_of: Callable[[int], str], caller: str
+) -> None:
+    """Raise ValueError for the first value that is not finite, if there is one."""
+    cells = np.argwhere(~np.isfinite(X))
+    if len(cells):
+        row, column = cells[0]
+        value = "NaN" if np.isnan(X[row, column]) else "inf"
+        raise ValueError(
+            f"X must be finite, without NaN or inf. Got {value} in column "
+            f"{name_of(column)}, row {first_row + row}. {caller} does not accept "
+            "missing values: drop such rows, or impute them first, for example with "
+            "SimpleImputer in a Pipeline."
+        )
+
+
+def _text_columns(X: Any) -> str:
+    """Name the columns of X that hold text."""
+    names = []
+    for name in getattr(X, "columns", ()):
+        try:
+            np.asarray(X[name], dtype=np.float64)
+        except (TypeError, ValueError):
+            names.append(repr(str(name)))
+    return f"text in column {', '.join(names)}" if names else "text"

@@ -1,0 +1,328 @@
+"""The variational autoencoder."""
+
+from numbers import Integral, Real
+
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from skvae import objectives
+from skvae._base import LatentTransformer
+from skvae._random import Stream, generator, normal_sequence, seed_from
+from skvae._sklearn import Interval
+from skvae.priors import StandardNormal
+from skvae.schedules import Schedule, as_schedule
+
+N_DRAWS = 128
+"""Default number of draws of the importance-weighted bound."""
+
+
+class VAETransformer(LatentTransformer):
+    r"""Variational autoencoder: a nonlinear, generative counterpart of PCA.
+
+    A row x is encoded as a distribution :math:`q(z \mid x) = \mathcal{N}(\mu(x),
+    \sigma^2(x))` over K latent components and decoded as a distribution
+    :math:`p(x \mid z)` over its columns. Fitting maximizes the evidence lower bound
+    [1]_, equation 10,
+
+    .. math:: \mathbb{E}_q[\log p(x \mid z)] - \beta \,
+        \mathrm{KL}(q(z \mid x) \,\|\, \mathcal{N}(0, I)).
+
+    Raw data go in: scaling happens inside, and reconstructions, samples and
+    log-densities come out in the units of `X`.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Number of latent components, K. May exceed the number of columns.
+    likelihood : {"gaussian", "bernoulli"} or Likelihood, default="gaussian"
+        What a column is: `"gaussian"` for real values, with learned noise;
+        `"bernoulli"` for values in [0, 1]. See :mod:`skvae.likelihoods`.
+    beta : float or Schedule, default=1.0
+        Weight of the KL term [2]_; a schedule such as `WarmUp(20)` lets it change
+        while training.
+    hidden_layer_sizes : "auto", int or array-like of int, default="auto"
+        Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
+        `()` makes the model linear. `"auto"`: two layers of twice the number of
+        columns, at least 64 and at most 512.
+    activation : str, default="auto"
+        Activation of the hidden layers: `"identity"`, `"logistic"`, `"tanh"`,
+        `"relu"`, `"gelu"` or `"silu"`. `"auto"`: `"silu"`.
+    init : {"pca", "random"}, default="pca"
+        `"pca"` adds a linear path to encoder and decoder and starts it at the
+        closed-form solution, probabilistic PCA [3]_; the hidden layers learn what it
+        leaves. `"random"` has no linear path: the classic autoencoder.
+    solver : {"adam", "adamw", "rmsprop", "sgd"}, default="adam"
+        Optimizer. `"rmsprop"` decays with 0.9; `"sgd"` has momentum 0.9.
+    learning_rate : str or Schedule, default="auto"
+        How the learning rate changes, as a factor of `learning_rate_init`:
+        `"constant"`, `"cosine"`, `"one_cycle"` or one of :mod:`skvae.schedules`.
+        `"auto"`: `"cosine"`, a short rise and a fall to zero at `max_iter`.
+    learning_rate_init : "auto" or float, default="auto"
+        Largest learning rate. `"auto"`: 0.001.
+    alpha : float, default=0.0
+        Weight decay of the weight matrices; decoupled with `solver="adamw"`.
+    batch_size : "auto" or int, default="auto"
+        Rows per step. `"auto"`: 128, or all rows if there are fewer.
+    max_iter : "auto" or int, default="auto"
+        Most epochs. `"auto"`: as many as take 4,000 steps, at least 20 and at most
+        2,000.
+    tol : float or None, default=0.01
+        Least improvement, in nats per row, that counts as one. None trains for
+        `max_iter` epochs whatever the loss does.
+    early_stopping : bool, default=True
+        Hold out rows, stop when their loss no longer improves, and return the state
+        where it was least, the starting state included. Without it, or with fewer
+        than 10 distinct rows, the training loss is watched and the last state
+        returned.
+    validation_fraction : float, default=0.1
+        Part of the distinct rows to hold out, in (0, 1).
+    n_iter_no_change : "auto" or int, default="auto"
+        Epochs without improvement after which training stops. `"auto"`: a quarter of
+        `max_iter`, at least 10.
+    warm_start : bool, default=False
+        Go on from the fitted state when `fit` is called again. The scaling of the
+        first fit is kept.
+    device : str or torch.device, default="auto"
+        Where to train and answer. `"auto"`: a CUDA GPU if there is one, else the CPU.
+    random_state : int, RandomState instance or None, default=None
+        Seed of all draws. With None every fit differs; NumPy's global state is
+        neither used nor changed.
+    verbose : bool, default=False
+        Print the losses of each epoch.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Number of latent components.
+    kl_per_component_ : ndarray of shape (n_components,)
+        Mean over training rows of KL(q || p) of each component, in nats, descending:
+        the information that the component carries about a row.
+    n_iter_ : int
+        Number of epochs run.
+    loss_curve_ : list of float
+        Mean training loss per row after each epoch, in nats.
+    reconstruction_curve_, kl_curve_ : list of float
+        Its two terms: -log p(x given z), and the KL term before weighting by `beta`.
+    validation_curve_ : list of float or None
+        Held-out loss before training and after each epoch; None without held-out
+        rows.
+    best_loss_ : float
+        Least held-out loss, or least training loss without held-out rows.
+    hidden_layer_sizes_ : tuple of int
+        Outcome of `hidden_layer_sizes`.
+    activation_, learning_rate_ : str
+        Outcomes of `activation` and `learning_rate`.
+    learning_rate_init_ : float
+        Outcome of `learning_rate_init`.
+    batch_size_, max_iter_, n_iter_no_change_ : int
+        Outcomes of `batch_size`, `max_iter` and `n_iter_no_change`.
+    module_ : torch.nn.Module
+        The trained model.
+    device_ : str
+        Device of the model.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, if they are all strings.
+
+    See Also
+    --------
+    AutoencoderTransformer : The plain autoencoder, without a distribution over z.
+    sklearn.decomposition.PCA : The linear counterpart.
+
+    Notes
+    -----
+    Fitting is random through `random_state` only, and depends neither on the order of
+    rows nor on whether a row is repeated or weighted. `transform`,
+    `inverse_transform` and `posterior` are deterministic. `score_samples` is a Monte
+    Carlo estimate whose draws are fixed by the fit, the same for every row. With
+    float64 input a row's answer does not depend on the rows beside it; with float32
+    input it may, by rounding.
+
+    References
+    ----------
+    .. [1] Kingma & Welling (2013). Auto-encoding variational Bayes.
+       https://arxiv.org/abs/1312.6114
+    .. [2] Higgins et al. (2017). beta-VAE: Learning basic visual concepts with a
+       constrained variational framework. ICLR.
+    .. [3] Tipping & Bishop (1999). Probabilistic principal component analysis. Journal
+       of the Royal Statistical Society B 61(3). https://doi.org/10.1111/1467-9868.00196
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VAETransformer
+    >>> X = load_iris().data
+    >>> vae = VAETransformer(n_components=2, max_iter=20, random_state=0).fit(X)
+    >>> vae.transform(X).shape
+    (150, 2)
+    >>> vae.sample(3, random_state=0).shape
+    (3, 4)
+    """
+
+    _parameter_constraints: dict = {
+        **LatentTransformer._parameter_constraints,
+        "beta": [Interval(Real, 0, None, closed="left"), Schedule],
+    }
+
+    _prior = StandardNormal()
+    _objective = staticmethod(objectives.elbo)
+    _information_name = "kl_per_component_"
+
+    def __init__(
+        self,
+        n_components=2,
+        *,
+        likelihood="gaussian",
+        beta=1.0,
+        hidden_layer_sizes="auto",
+        activation="auto",
+        init="pca",
+        solver="adam",
+        learning_rate="auto",
+        learning_rate_init="auto",
+        alpha=0.0,
+        batch_size="auto",
+        max_iter="auto",
+        tol=0.01,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change="auto",
+        warm_start=False,
+        device="auto",
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_components = n_components
+        self.likelihood = likelihood
+        self.beta = beta
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.init = init
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def posterior(self, X):
+        """Return mean and standard deviation of the posterior of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples, n_components)
+            What `transform` returns.
+        std : ndarray of shape (n_samples, n_components)
+        """
+        X = self._check_fitted_X(X)
+
+        def mean_and_std(model, x):
+            mean, log_var = model.encode(x)
+            return torch.stack((mean, torch.exp(0.5 * log_var)), dim=1)
+
+        both = self._map_rows(mean_and_std, X, 2, self.n_components_)
+        return both[:, 0], both[:, 1]
+
+    def sample(self, n_samples=1, random_state=None, *, kind="draw"):
+        """Generate rows: draw z from the prior and decode it.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws. None gives other rows at every call.
+        kind : {"draw", "mean"}, default="draw"
+            `"draw"` draws each row from p(x given z), noise included; `"mean"`
+            returns the expectation of p(x given z).
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Rows in the units of the training data.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(
+                f"n_samples must be a positive integer. Got {n_samples!r}."
+            )
+        if kind not in ("draw", "mean"):
+            raise ValueError(f"kind must be 'draw' or 'mean'. Got {kind!r}.")
+        seed = seed_from(random_state)
+        device = self.module_.sign.device
+        latent = generator(seed, Stream.LATENT, device=device)
+        z = self.module_.prior.draw(n_samples, latent)
+        if kind == "mean":
+            return self._decode(z.cpu().numpy(), lambda p, outputs: p.mean(outputs))
+        noise = generator(seed, Stream.OBSERVATION, device=device)
+        return self._decode(z.cpu().numpy(), lambda p, outputs: p.draw(outputs, noise))
+
+    def score_samples(self, X, *, bound="importance", n_draws=N_DRAWS):
+        """Return an estimate of log p(x) of each row, in nats.
+
+        It is the log-density of the rows in their own units and so can be set beside
+        `PCA.score_samples`. The evidence lower bound is at most the
+        importance-weighted bound, for every row, and in expectation that one rises
+        with the number of draws to log p(x).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        bound : {"importance", "elbo"}, default="importance"
+            The importance-weighted bound [1]_, or the evidence lower bound.
+        n_draws : int, default=128
+            Number of draws per row, the same for every row and every call: a scrambled
+            Sobol sequence [2]_, which is balanced best at powers of two.
+
+        Returns
+        -------
+        log_prob : ndarray of shape (n_samples,)
+
+        References
+        ----------
+        .. [1] Burda, Grosse & Salakhutdinov (2016). Importance weighted autoencoders.
+           ICLR. https://arxiv.org/abs/1509.00519
+        .. [2] Owen (1998). Scrambling Sobol' and Niederreiter-Xing points. Journal of
+           Complexity 14(4).
+        """
+        X = self._check_fitted_X(X)
+        if bound not in objectives.BOUNDS:
+            raise ValueError(
+                f"bound must be one of {sorted(objectives.BOUNDS)}. Got {bound!r}."
+            )
+        if not isinstance(n_draws, Integral) or n_draws < 1:
+            raise ValueError(f"n_draws must be a positive integer. Got {n_draws!r}.")
+        noise = normal_sequence(n_draws, self.n_components_, self._seed)
+        noise = noise[:, None].to(self.module_.sign.device)
+
+        def log_prob(model, x):
+            return objectives.BOUNDS[bound](model, x, noise.to(x.dtype))
+
+        n_rows = max(1, 2**14 // n_draws)
+        return self._map_rows(log_prob, X, n_rows=n_rows)
+
+    @property
+    def _beta(self):
+        return as_schedule(self.beta)
+
+    @staticmethod
+    def _information(model, x):
+        mean, log_var = model.posterior(x)
+        return model.prior.kl(mean, log_var)
+
+    def _outcome(self, model, training):
+        outcome = super()._outcome(model, training)
+        outcome["kl_curve_"] = training.history.copy().kl
+        return outcome
