@@ -4,7 +4,6 @@ import torch
 
 from skvae import objectives
 from skvae._base import LatentTransformer
-from skvae.schedules import Constant
 
 
 class AutoencoderTransformer(LatentTransformer):
@@ -88,8 +87,10 @@ class AutoencoderTransformer(LatentTransformer):
         Least held-out loss, or least training loss without held-out rows.
     hidden_layer_sizes_ : tuple of int
         Outcome of `hidden_layer_sizes`.
-    activation_, learning_rate_ : str
-        Outcomes of `activation` and `learning_rate`.
+    activation_ : str
+        Outcome of `activation`.
+    learning_rate_ : Schedule
+        Outcome of `learning_rate`.
     learning_rate_init_ : float
         Outcome of `learning_rate_init`.
     batch_size_, max_iter_, n_iter_no_change_ : int
@@ -131,7 +132,6 @@ class AutoencoderTransformer(LatentTransformer):
 
     _prior = None
     _objective = staticmethod(objectives.reconstruction)
-    _beta = Constant(0.0)
     _information_name = "importance_per_component_"
 
     def __init__(

@@ -30,7 +30,7 @@ from skvae._training import Plan, Resumed, Training
 from skvae._version import __version__
 from skvae.likelihoods import LIKELIHOODS, Likelihood, as_likelihood
 from skvae.networks import ACTIVATIONS
-from skvae.schedules import LEARNING_RATES, Schedule, as_schedule
+from skvae.schedules import LEARNING_RATES, Schedule
 
 LEAST_ROWS_TO_HOLD_OUT = 10
 """Fewer distinct rows than this are all trained on."""
@@ -45,7 +45,7 @@ class LatentTransformer(
     """Base of the estimators; a subclass says what is trained and what is answered.
 
     A subclass defines `_prior` (a prior spec, or None for a deterministic code),
-    `_objective`, `_beta`, `_information` (what each component carries about each row)
+    `_objective`, `_information` (what each component carries about each row)
     and `_information_name` (the attribute that keeps its mean).
     """
 
@@ -243,9 +243,9 @@ class LatentTransformer(
         return Plan(
             solver=self.solver,
             learning_rate_init=settings["learning_rate_init"],
-            learning_rate=as_schedule(settings["learning_rate"]),
+            learning_rate=settings["learning_rate"],
             alpha=self.alpha,
-            beta=self._beta,
+            beta=settings["beta"],
             max_iter=settings["max_iter"],
             tol=self.tol,
             n_iter_no_change=settings["n_iter_no_change"],

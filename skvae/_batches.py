@@ -127,7 +127,7 @@ def canonical_rows(X: np.ndarray, weights: np.ndarray) -> Rows:
         return Rows(X, present[rows.index], rows.weights)
     # Rows too close to be told apart by position are ordered by content.
     content = content_hashes(X)
-    order = np.lexsort((content, position_hashes(X)))
+    order = np.lexsort((weights, content, position_hashes(X)))
     starts = np.flatnonzero(np.r_[True, np.diff(content[order]) != 0])
     merged = np.add.reduceat(weights[order], starts)
     return Rows(X, order[starts], merged / merged.mean())
@@ -165,6 +165,11 @@ class Batches:
     def n_steps(self) -> int:
         """Number of batches in an epoch."""
         return -(-len(self) // self.batch_size)
+
+    def first(self) -> "Batches":
+        """Return the first batch of the canonical order alone."""
+        part = slice(self.batch_size)
+        return Batches(self.x[part], self.weights[part], self.batch_size)
 
     def shuffled(
         self, seed: int, epoch: int

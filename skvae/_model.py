@@ -203,6 +203,8 @@ def start_linear(model: Model, rows: Rows) -> None:
         model.decoder.linear.copy_(
             likelihood.linear_outputs(torch.from_numpy(directions)).T
         )
+        offset = torch.from_numpy(axes.center) - likelihood.marginal_inputs()
+        model.decoder.bias.add_(likelihood.linear_outputs(offset[None])[0])
     residual = axes.variances - np.square(loadings).sum(axis=0)
     likelihood.start_noise(torch.from_numpy(residual.clip(min=0.0)))
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
+from skvae.schedules import WarmUp, as_schedule
+
 N_STEPS = 4000
 """Optimizer steps that a default fit may take, if epochs stay within the bounds."""
 
@@ -23,8 +25,8 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
     Returns
     -------
     settings : dict
-        `hidden_layer_sizes`, `activation`, `learning_rate`, `learning_rate_init`,
-        `batch_size`, `max_iter`, `n_iter_no_change`.
+        `beta` and `learning_rate` (schedules), `hidden_layer_sizes`, `activation`,
+        `learning_rate_init`, `batch_size`, `max_iter`, `n_iter_no_change`.
     """
 
     def given(name: str, auto: Any) -> Any:
@@ -44,9 +46,11 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
     epochs = min(2000, max(20, round(N_STEPS * batch_size / n_rows)))
     max_iter = int(given("max_iter", epochs))
     return {
+        # A plain autoencoder has no KL term.
+        "beta": as_schedule(given("beta", WarmUp()) if "beta" in params else 0.0),
         "hidden_layer_sizes": tuple(map(int, hidden)),
         "activation": given("activation", "silu"),
-        "learning_rate": given("learning_rate", "cosine"),
+        "learning_rate": as_schedule(given("learning_rate", "cosine")),
         "learning_rate_init": float(given("learning_rate_init", 1e-3)),
         "batch_size": batch_size,
         "max_iter": max_iter,

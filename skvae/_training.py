@@ -149,28 +149,32 @@ class Best:
 
 
 class _Validation:
-    """Mean loss of held-out rows under draws that are the same at every call."""
+    """Mean loss of some rows under draws that are the same at every call."""
 
     def __init__(
-        self, model: Model, held_out: Batches, objective: Objective, plan: Plan
+        self,
+        model: Model,
+        rows: Batches,
+        objective: Objective,
+        plan: Plan,
+        n_draws: int,
     ) -> None:
-        self.model, self.rows, self.objective = model, held_out, objective
+        self.model, self.rows, self.objective = model, rows, objective
+        self.n_draws = n_draws
         self.beta = plan.beta(plan.max_iter, plan.max_iter)
         self.seed = plan.seed
 
     @torch.inference_mode()
     def __call__(self) -> float:
         n_components = len(self.model.order)
-        n_draws = -(-N_VALIDATION_LOSSES // len(self.rows))
         total = 0.0
         for i, (x, weights) in enumerate(self.rows.in_order()):
             random = generator(self.seed, Stream.VALIDATION, i, device=x.device)
-            shape = (n_draws, len(x), n_components)
+            shape = (self.n_draws, len(x), n_components)
             noise = torch.randn(shape, generator=random, device=x.device)
             terms = self.objective(self.model, x, noise)
-            loss = (
-                terms.reconstruction.expand(n_draws, -1).mean(0) + self.beta * terms.kl
-            )
+            reconstruction = terms.reconstruction.expand(self.n_draws, -1).mean(0)
+            loss = reconstruction + self.beta * terms.kl
             total += float(loss.double() @ weights.double())
         return total / len(self.rows)
 
@@ -216,9 +220,13 @@ class Training:
         self.history = History() if resumed is None else resumed.history.copy()
         self.best = Best(plan.tol)
         self.slowdown = 1.0
-        self.validate = None
-        if held_out is not None:
-            self.validate = _Validation(model, held_out, objective, plan)
+        self.holds_out = held_out is not None
+        if held_out is None:
+            # Its value is not kept; it tells whether an epoch's last step went well.
+            self.validate = _Validation(model, train.first(), objective, plan, 1)
+        else:
+            n_draws = -(-N_VALIDATION_LOSSES // len(held_out))
+            self.validate = _Validation(model, held_out, objective, plan, n_draws)
             loss = self.validate()
             self.best.offer(loss, self.weights.data)
             if resumed is None:
@@ -236,13 +244,13 @@ class Training:
         begin, end : callable
             Called before and after each epoch.
         """
-        stopped = False
+        stopped = retries = False
         while self.n_epochs < self.plan.max_iter and not stopped:
-            begin()
+            if not retries:
+                begin()
             before = Snapshot.take(self.weights, self.optimizer)
             try:
-                losses = self._epoch()
-                held_out = None if self.validate is None else self.validate()
+                losses = [*self._epoch(), self.validate()]
             except KeyboardInterrupt:
                 before.restore(self.weights, self.optimizer)
                 warnings.warn(
@@ -250,11 +258,12 @@ class Training:
                     stacklevel=2,
                 )
                 break
-            if not all(map(math.isfinite, losses)):
+            retries = not all(map(math.isfinite, losses))
+            if retries:
                 self._slow_down(before)
                 stopped = self.slowdown < LEAST_SLOWDOWN
                 continue
-            self._record(*losses, held_out)
+            self._record(*losses)
             stopped = end() or self._converged()
         if self.n_epochs == self.plan.max_iter and not stopped:
             self._warn_if_improving()
@@ -299,18 +308,18 @@ class Training:
         self.optimizer.step(gradient, rate)
 
     def _record(
-        self, loss: float, reconstruction: float, kl: float, held_out: float | None
+        self, loss: float, reconstruction: float, kl: float, validation: float
     ) -> None:
         """Add an epoch to the history."""
         self.n_epochs += 1
         self.history.loss.append(loss)
         self.history.reconstruction.append(reconstruction)
         self.history.kl.append(kl)
-        if held_out is None:
-            self.best.offer(loss)
+        if self.holds_out:
+            self.history.validation.append(validation)
+            self.best.offer(validation, self.weights.data)
         else:
-            self.history.validation.append(held_out)
-            self.best.offer(held_out, self.weights.data)
+            self.best.offer(loss)
 
     def _slow_down(self, before: Snapshot) -> None:
         """Go back to before an epoch whose loss was not finite, with smaller steps."""
@@ -332,7 +341,14 @@ class Training:
         )
 
     def _converged(self) -> bool:
-        if self.plan.tol is None:
+        plan = self.plan
+        if plan.beta(self.n_epochs, plan.max_iter) < plan.beta(
+            plan.max_iter, plan.max_iter
+        ):
+            # While the KL term still gains weight, the objective is not yet the one
+            # that the held-out loss tells about.
+            self.best.n_stale = 0
+        if plan.tol is None:
             return False
         return self.best.n_stale >= self.plan.n_iter_no_change
 

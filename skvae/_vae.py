@@ -8,9 +8,9 @@ from sklearn.utils.validation import check_is_fitted
 from skvae import objectives
 from skvae._base import LatentTransformer
 from skvae._random import Stream, generator, normal_sequence, seed_from
-from skvae._sklearn import Interval
+from skvae._sklearn import Interval, StrOptions
 from skvae.priors import StandardNormal
-from skvae.schedules import Schedule, as_schedule
+from skvae.schedules import Schedule
 
 N_DRAWS = 128
 """Default number of draws of the importance-weighted bound."""
@@ -37,9 +37,10 @@ class VAETransformer(LatentTransformer):
     likelihood : {"gaussian", "bernoulli"} or Likelihood, default="gaussian"
         What a column is: `"gaussian"` for real values, with learned noise;
         `"bernoulli"` for values in [0, 1]. See :mod:`skvae.likelihoods`.
-    beta : float or Schedule, default=1.0
-        Weight of the KL term [2]_; a schedule such as `WarmUp(20)` lets it change
-        while training.
+    beta : "auto", float or Schedule, default="auto"
+        Weight of the KL term [2]_; a schedule lets it change while training.
+        `"auto"`: `WarmUp(part=0.5)`, which rises from 0 to 1 during the first half of
+        the fit, so that components find a use before the KL term can switch them off.
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
         `()` makes the model linear. `"auto"`: two layers of twice the number of
@@ -110,8 +111,10 @@ class VAETransformer(LatentTransformer):
         Least held-out loss, or least training loss without held-out rows.
     hidden_layer_sizes_ : tuple of int
         Outcome of `hidden_layer_sizes`.
-    activation_, learning_rate_ : str
-        Outcomes of `activation` and `learning_rate`.
+    activation_ : str
+        Outcome of `activation`.
+    beta_, learning_rate_ : Schedule
+        Outcomes of `beta` and `learning_rate`.
     learning_rate_init_ : float
         Outcome of `learning_rate_init`.
     batch_size_, max_iter_, n_iter_no_change_ : int
@@ -162,7 +165,11 @@ class VAETransformer(LatentTransformer):
 
     _parameter_constraints: dict = {
         **LatentTransformer._parameter_constraints,
-        "beta": [Interval(Real, 0, None, closed="left"), Schedule],
+        "beta": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, None, closed="left"),
+            Schedule,
+        ],
     }
 
     _prior = StandardNormal()
@@ -174,7 +181,7 @@ class VAETransformer(LatentTransformer):
         n_components=2,
         *,
         likelihood="gaussian",
-        beta=1.0,
+        beta="auto",
         hidden_layer_sizes="auto",
         activation="auto",
         init="pca",
@@ -312,10 +319,6 @@ class VAETransformer(LatentTransformer):
 
         n_rows = max(1, 2**14 // n_draws)
         return self._map_rows(log_prob, X, n_rows=n_rows)
-
-    @property
-    def _beta(self):
-        return as_schedule(self.beta)
 
     @staticmethod
     def _information(model, x):

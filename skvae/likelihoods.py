@@ -9,6 +9,7 @@ units*, which `prepare` makes of `X`; answers to users are in the units of `X`.
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,10 @@ class LikelihoodModel(nn.Module):
 
     def marginal_outputs(self) -> Tensor:
         """Return the outputs (n_outputs,) that fit best without any z."""
+        raise NotImplementedError
+
+    def marginal_inputs(self) -> Tensor:
+        """Return the expected encoder inputs (D,) under `marginal_outputs`."""
         raise NotImplementedError
 
     def linear_outputs(self, loadings: Tensor) -> Tensor:
@@ -153,7 +158,8 @@ class _GaussianModel(LikelihoodModel):
         self.scale.copy_(torch.from_numpy(scale))
         if not isinstance(self.noise, str):
             noise = math.log(self.noise) - self.log_scale()
-            self.log_noise.copy_(noise.to(self.log_noise.dtype))
+            # Bounded, so that squares of rows over the noise stay finite.
+            self.log_noise.copy_(noise.clamp(-20.0, 20.0).to(self.log_noise.dtype))
 
     @staticmethod
     def _shared_scale(scale: np.ndarray, unit: np.ndarray) -> np.ndarray:
@@ -178,7 +184,9 @@ class _GaussianModel(LikelihoodModel):
         return x
 
     def _bounded_log_noise(self) -> Tensor:
-        return self.log_noise.clamp(-10.0, 10.0)
+        if isinstance(self.noise, str):
+            return self.log_noise.clamp(-10.0, 10.0)
+        return self.log_noise
 
     def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return the normal log-density in the units of `X`, (B,)."""
@@ -211,6 +219,10 @@ class _GaussianModel(LikelihoodModel):
     def marginal_outputs(self) -> Tensor:
         """Return zeros: standardized columns have mean zero."""
         return torch.zeros(self.n_outputs, dtype=torch.float64)
+
+    def marginal_inputs(self) -> Tensor:
+        """Return zeros, as the marginal outputs are."""
+        return self.marginal_outputs()
 
     def linear_outputs(self, loadings: Tensor) -> Tensor:
         """Return the loadings: outputs and encoder inputs have the same units."""
@@ -278,8 +290,9 @@ class Gaussian(Likelihood):
                 "Gaussian likelihood requires scaling='column' or 'shared'. Got "
                 f"{self.scaling!r}."
             )
-        named = isinstance(self.noise, str) and self.noise in ("shared", "column")
-        if not named and not (isinstance(self.noise, int | float) and self.noise > 0):
+        noise: Any = self.noise
+        named = isinstance(noise, str) and noise in ("shared", "column")
+        if not named and not (isinstance(noise, Real) and 0 < noise < math.inf):
             raise ValueError(
                 "Gaussian likelihood requires noise='shared', 'column' or a positive "
                 f"standard deviation. Got {self.noise!r}."
@@ -338,6 +351,10 @@ class _BernoulliModel(LikelihoodModel):
     def marginal_outputs(self) -> Tensor:
         """Return the logit of each column's mean."""
         return torch.logit(self.rate)
+
+    def marginal_inputs(self) -> Tensor:
+        """Return each column's mean."""
+        return self.rate
 
     def linear_outputs(self, loadings: Tensor) -> Tensor:
         """Return the loadings over the slope of the sigmoid at the mean."""

@@ -55,17 +55,18 @@ class Constant(Schedule):
 
 
 class WarmUp(Schedule):
-    r"""Rise linearly from zero to a value over the first epochs, then stay.
+    r"""Rise linearly from zero to a value over the first part of a fit, then stay.
 
-    .. math:: b(t) = b \min(1, t / T)
+    .. math:: b(t) = b \min(1, t / t_0)
 
-    As `beta=`, this is the KL warm-up of Sønderby et al. [1]_: components find a use
-    before the KL term can switch them off.
+    with :math:`t` the part of the fit that is done. As `beta=`, this is the KL warm-up
+    of Sønderby et al. [1]_: components find a use before the KL term can switch them
+    off.
 
     Parameters
     ----------
-    n_epochs : float, default=10
-        Length :math:`T` of the rise, in epochs.
+    part : float, default=0.5
+        Part :math:`t_0` of the fit, in [0, 1], spent rising.
     value : float, default=1.0
         The value :math:`b` that is reached.
 
@@ -76,19 +77,18 @@ class WarmUp(Schedule):
 
     Examples
     --------
-    >>> WarmUp(n_epochs=4)(epoch=1, n_epochs=10)
+    >>> WarmUp(part=0.4)(epoch=1, n_epochs=10)
     0.25
     """
 
-    def __init__(self, n_epochs: float = 10, value: float = 1.0) -> None:
-        self.n_epochs = n_epochs
+    def __init__(self, part: float = 0.5, value: float = 1.0) -> None:
+        self.part = part
         self.value = value
 
     def __call__(self, epoch: float, n_epochs: int) -> float:
         """Return the value at `epoch`."""
-        if self.n_epochs <= 0:
-            return self.value
-        return self.value * min(1.0, epoch / self.n_epochs)
+        risen = epoch / n_epochs
+        return self.value * (risen / self.part if risen < self.part else 1.0)
 
 
 class Cosine(Schedule):

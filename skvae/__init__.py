@@ -1,0 +1,21 @@
+"""Variational autoencoders for scikit-learn users."""
+
+from skvae._autoencoder import AutoencoderTransformer
+from skvae._vae import VAETransformer
+from skvae._version import __version__
+from skvae.displays import (
+    LatentDisplay,
+    LossCurveDisplay,
+    ManifoldDisplay,
+    ReconstructionDisplay,
+)
+
+__all__ = [
+    "AutoencoderTransformer",
+    "LatentDisplay",
+    "LossCurveDisplay",
+    "ManifoldDisplay",
+    "ReconstructionDisplay",
+    "VAETransformer",
+    "__version__",
+]

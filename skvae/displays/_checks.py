@@ -1,0 +1,87 @@
+"""What every display asks of its estimator and of the axes it is given."""
+
+from numbers import Integral
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import check_is_fitted
+
+
+def dense(rows):
+    """Return the rows that an estimator gave, in whatever container, as an array."""
+    return rows.toarray() if issparse(rows) else np.asarray(rows)
+
+
+def check_decoder(estimator):
+    """Raise unless `estimator` is fitted and can decode."""
+    if not hasattr(estimator, "inverse_transform"):
+        raise TypeError(
+            "The estimator must have the method 'inverse_transform'. Got "
+            f"{type(estimator).__name__}, which has none. Give a transformer that "
+            "can decode, such as VAETransformer, AutoencoderTransformer or PCA."
+        )
+    check_is_fitted(estimator)
+
+
+def count_components(estimator):
+    """Return the number of latent components, also of a pipeline."""
+    if hasattr(estimator, "n_components_"):
+        return estimator.n_components_
+    return len(estimator.get_feature_names_out())
+
+
+def latent_names(estimator, components):
+    """Return the names of `components`, as the estimator calls them."""
+    if not hasattr(estimator, "get_feature_names_out"):
+        return [f"latent {k}" for k in components]
+    names = estimator.get_feature_names_out()
+    return [str(names[k]) for k in components]
+
+
+def check_components(components, n_components):
+    """Return the indices of the one or two components to draw."""
+    chosen = np.atleast_1d(np.asarray(components, dtype=object))
+    if n_components == 1 and list(chosen) == [0, 1]:
+        return [0]
+    valid = all(isinstance(k, Integral) and 0 <= k < n_components for k in chosen)
+    if not valid or len(chosen) not in (1, 2) or len(set(chosen)) < len(chosen):
+        raise ValueError(
+            "components must be one index, or two different ones, from 0 to "
+            f"{n_components - 1}: the estimator has {n_components}. "
+            f"Got {components!r}."
+        )
+    return [int(k) for k in chosen]
+
+
+def check_count(name, value):
+    """Raise unless `value` is a whole number of at least one."""
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1. Got {value!r}.")
+
+
+def check_ax(ax, **figure_options):
+    """Return `ax`, or new axes in a new figure where it is None."""
+    return check_axes(ax, 1, **figure_options)[0]
+
+
+def check_axes(ax, *allowed, **figure_options):
+    """Return an array of axes, whose length must be one of `allowed`.
+
+    Where `ax` is None, the largest allowed number is made, in a new figure.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        options = {"layout": "constrained"} | figure_options
+        _, axes = plt.subplots(1, max(allowed), squeeze=False, **options)
+        return axes[0]
+    axes = np.ravel(np.asarray(ax, dtype=object))
+    if len(axes) not in allowed or not all(isinstance(a, Axes) for a in axes):
+        wanted = "one matplotlib Axes" + (", or two" if 2 in allowed else "")
+        n_axes = f" of {len(axes)}" if isinstance(ax, (np.ndarray, list, tuple)) else ""
+        raise ValueError(
+            f"ax must be {wanted}. Got {type(ax).__name__}{n_axes}. Give axes such as "
+            f"plt.subplots(1, {max(allowed)})[1], or None to have them made."
+        )
+    return axes

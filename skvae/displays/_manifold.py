@@ -1,0 +1,198 @@
+"""A latent space, decoded place by place."""
+
+import numpy as np
+from scipy.special import ndtri
+
+from skvae.displays._cells import (
+    check_image_shape,
+    draw_images,
+    draw_lines,
+    line_limits,
+)
+from skvae.displays._checks import (
+    check_ax,
+    check_components,
+    check_count,
+    check_decoder,
+    count_components,
+    dense,
+    latent_names,
+)
+
+
+class ManifoldDisplay:
+    """What a decoder makes of each place of a latent space.
+
+    A grid of cells, each one decoded latent point: an image where `image_shape` is
+    given, else a line over the features. Up and right are larger latent values.
+
+    Parameters
+    ----------
+    cells : ndarray of shape (n_rows, n_columns, n_features)
+        Decoded points; row 0 holds the smallest vertical coordinate.
+    horizontal : ndarray of shape (n_columns,)
+        Latent coordinate of each column.
+    vertical : ndarray of shape (n_rows,), default=None
+        Latent coordinate of each row; None where one component makes one row.
+    image_shape : tuple of int, default=None
+        ``(height, width)``, or ``(height, width, 3)`` for colors.
+    names : sequence of str, default=("latent 0", "latent 1")
+        The axis labels.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        The axes drawn on, where one unit is one cell, and its figure.
+    image_ : matplotlib AxesImage or None
+        All images in one; None where lines are drawn.
+    lines_ : matplotlib LineCollection or None
+        One line per cell; None where images are drawn.
+
+    See Also
+    --------
+    LatentDisplay : Where the rows of a data set lie in the same space.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skvae.displays import ManifoldDisplay
+    >>> pca = PCA(2, whiten=True).fit(load_digits().data)
+    >>> display = ManifoldDisplay.from_estimator(pca, n_cells=5, image_shape=(8, 8))
+    >>> display.image_.get_array().shape
+    (40, 40)
+    """
+
+    def __init__(
+        self,
+        cells,
+        horizontal,
+        vertical=None,
+        *,
+        image_shape=None,
+        names=("latent 0", "latent 1"),
+    ):
+        self.cells = cells
+        self.horizontal = horizontal
+        self.vertical = vertical
+        self.image_shape = image_shape
+        self.names = names
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        *,
+        n_cells=15,
+        image_shape=None,
+        components=(0, 1),
+        extent=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Decode a grid of latent points and draw it.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            Any fitted transformer with `inverse_transform`.
+        n_cells : int, default=15
+            Cells along each axis.
+        image_shape : tuple of int, default=None
+            ``(height, width)`` or ``(height, width, 3)`` of one row of data.
+        components : int or tuple of one or two int, default=(0, 1)
+            The components that vary, the horizontal axis first; the others stay at
+            0. One component makes one row of cells. For a transformer of one
+            component the default means that component.
+        extent : tuple of float, default=None
+            The outermost latent values, ``(left, right, bottom, top)``, or
+            ``(left, right)`` for one component, with cells evenly spaced between.
+            By default cells stand at the quantiles ``(i + 0.5) / n_cells`` of the
+            standard normal distribution: each stands for the same share of a VAE's
+            prior. Latent spaces of another scale need an extent.
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : ManifoldDisplay
+            The display, drawn.
+        """
+        check_decoder(estimator)
+        check_count("n_cells", n_cells)
+        n_components = count_components(estimator)
+        chosen = check_components(components, n_components)
+        axes = _grid_axes(n_cells, len(chosen), extent)
+        grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, len(chosen))
+        latent = np.zeros((len(grid), n_components))
+        latent[:, chosen] = grid
+        decoded = dense(estimator.inverse_transform(latent))
+        check_image_shape(image_shape, decoded.shape[1])
+        cells = decoded.reshape(-1, n_cells, decoded.shape[1])
+        names = latent_names(estimator, chosen)
+        display = cls(cells, *axes, image_shape=image_shape, names=names)
+        return display.plot(ax, **kwargs)
+
+    def plot(self, ax=None, *, line_scale="shared", **kwargs):
+        """Draw the grid.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
+        line_scale : {"shared", "feature"}, default="shared"
+            What fills the height of a cell, where lines are drawn: the range of all
+            values, or each feature's own.
+        **kwargs : dict
+            Passed to `matplotlib.axes.Axes.imshow`, or to
+            `matplotlib.collections.LineCollection`.
+
+        Returns
+        -------
+        display : ManifoldDisplay
+            This display.
+        """
+        limits = line_limits(self.cells, line_scale)
+        self.ax_ = check_ax(ax, figsize=(6, 1.6 if self.vertical is None else 6))
+        self.figure_ = self.ax_.figure
+        self.image_ = self.lines_ = None
+        if self.image_shape is None:
+            self.lines_ = draw_lines(self.ax_, self.cells, limits, **kwargs)
+        else:
+            self.image_ = draw_images(self.ax_, self.cells, self.image_shape, **kwargs)
+        self.ax_.set_xticks(*_cell_ticks(self.horizontal))
+        self.ax_.set_xlabel(self.names[0])
+        self.ax_.set_yticks([])
+        if self.vertical is not None:
+            self.ax_.set_yticks(*_cell_ticks(self.vertical))
+            self.ax_.set_ylabel(self.names[1])
+        return self
+
+
+def _grid_axes(n_cells, n_axes, extent):
+    """Return the latent coordinates of the cells, one array per axis."""
+    if extent is None:
+        return [ndtri((np.arange(n_cells) + 0.5) / n_cells)] * n_axes
+    limits = np.ravel(np.asarray(extent, dtype=float))
+    rising = np.all(limits[::2] < limits[1::2]) if len(limits) == 2 * n_axes else False
+    if not rising or not np.isfinite(limits).all():
+        wanted = "(left, right)" if n_axes == 1 else "(left, right, bottom, top)"
+        raise ValueError(
+            f"extent must be {wanted} with left < right"
+            f"{' and bottom < top' if n_axes == 2 else ''}, as {n_axes} component"
+            f"{'s vary' if n_axes == 2 else ' varies'}. Got {extent!r}."
+        )
+    return [np.linspace(low, high, n_cells) for low, high in limits.reshape(-1, 2)]
+
+
+def _cell_ticks(coordinates, n_ticks=5):
+    """Return positions and labels of ticks at the centers of evenly chosen cells."""
+    last = len(coordinates) - 1
+    cells = np.unique(np.linspace(0, last, n_ticks).round().astype(int))
+    # Two digits for the largest coordinate, and as many decimals for the others.
+    largest = np.max(np.abs(coordinates)) or 1.0
+    decimals = max(0, 1 - int(np.floor(np.log10(largest))))
+    labels = [f"{coordinates[cell]:.{decimals}f}" for cell in cells]
+    return cells + 0.5, [label.replace("-", "\N{MINUS SIGN}") for label in labels]

@@ -1,0 +1,170 @@
+"""Errors a user can make: each names what must hold, what was got, what to do."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from skvae import AutoencoderTransformer, VAETransformer
+from skvae.likelihoods import Gaussian
+
+X = np.random.default_rng(0).normal(size=(30, 3))
+FRAME = pd.DataFrame(X, columns=["age", "height", "weight"])
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return VAETransformer(2, max_iter=1, tol=None, random_state=0).fit(FRAME)
+
+
+@pytest.mark.parametrize("cls", [VAETransformer, AutoencoderTransformer])
+@pytest.mark.parametrize("method", ["transform", "inverse_transform", "score"])
+def test_unfitted_use_is_refused(cls, method):
+    with pytest.raises(NotFittedError, match="Call 'fit'"):
+        getattr(cls(), method)(X)
+
+
+@pytest.mark.parametrize("method", ["posterior", "score_samples", "sample"])
+def test_unfitted_vae_is_refused(method):
+    argument = 1 if method == "sample" else X
+    with pytest.raises(NotFittedError, match="Call 'fit'"):
+        getattr(VAETransformer(), method)(argument)
+
+
+@pytest.mark.parametrize(("value", "name"), [(np.nan, "NaN"), (np.inf, "inf")])
+@pytest.mark.parametrize("method", ["fit", "transform"])
+def test_non_finite_value_is_named_by_column_and_row(vae, method, value, name):
+    frame = FRAME.copy()
+    frame.loc[7, "height"] = value
+    with pytest.raises(
+        ValueError, match=f"Got {name} in column 'height', row 7.*impute"
+    ):
+        getattr(vae, method)(frame)
+
+
+def test_large_finite_values_are_not_taken_for_infinite():
+    huge = X * 1e307
+    VAETransformer(max_iter=1, tol=None).fit(huge)
+
+
+def test_wrong_number_of_columns_is_refused(vae):
+    with pytest.raises(ValueError, match=r"2 features.*expecting 3"):
+        VAETransformer(max_iter=1, tol=None).fit(X).transform(X[:, :2])
+
+
+def test_wrong_order_of_columns_is_refused(vae):
+    with pytest.raises(ValueError, match="same order"):
+        vae.transform(FRAME[["weight", "age", "height"]])
+
+
+def test_text_column_is_named(vae):
+    frame = FRAME.assign(height=["tall"] * 30)
+    with pytest.raises(ValueError, match=r"numeric.*'height'.*OneHotEncoder"):
+        VAETransformer().fit(frame)
+
+
+@pytest.mark.parametrize("value", [-0.25, 1.5])
+def test_bernoulli_value_outside_the_unit_interval_is_named(value):
+    frame = pd.DataFrame(np.full((20, 2), 0.5), columns=["ink", "paper"])
+    frame.loc[3, "paper"] = value
+    with pytest.raises(ValueError, match=rf"Got {value} in column 'paper'.*gaussian"):
+        VAETransformer(likelihood="bernoulli").fit(frame)
+
+
+def test_bernoulli_domain_is_checked_in_transform():
+    fitted = VAETransformer(likelihood="bernoulli", max_iter=1, tol=None)
+    fitted.fit(np.clip(X, 0, 1))
+    with pytest.raises(ValueError, match="requires 0 <= X <= 1"):
+        fitted.transform(X)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"n_components": 0}, "'n_components' parameter"),
+        ({"n_components": 1.5}, "'n_components' parameter"),
+        ({"likelihood": "poison"}, "'likelihood' parameter.*bernoulli"),
+        ({"init": "svd"}, "'init' parameter.*pca"),
+        ({"solver": "lbfgs"}, "'solver' parameter.*rmsprop"),
+        ({"activation": "swish"}, "'activation' parameter.*silu"),
+        ({"learning_rate": "linear"}, "'learning_rate' parameter.*cosine"),
+        ({"learning_rate_init": 0.0}, "'learning_rate_init' parameter"),
+        ({"beta": -1.0}, "'beta' parameter"),
+        ({"alpha": -0.1}, "'alpha' parameter"),
+        ({"batch_size": 0}, "'batch_size' parameter"),
+        ({"max_iter": 0}, "'max_iter' parameter"),
+        ({"validation_fraction": 1.0}, "'validation_fraction' parameter"),
+        ({"validation_fraction": 0.0}, "'validation_fraction' parameter"),
+        ({"n_iter_no_change": 0}, "'n_iter_no_change' parameter"),
+        ({"hidden_layer_sizes": 0}, "'hidden_layer_sizes' parameter"),
+        ({"hidden_layer_sizes": (8, 0)}, "hidden_layer_sizes must.*Got 0"),
+        ({"hidden_layer_sizes": (8, 2.5)}, "hidden_layer_sizes must.*Got 2.5"),
+        ({"device": "gpu"}, "device must.*Got 'gpu'"),
+        ({"likelihood": Gaussian(noise="row")}, "noise='shared', 'column'"),
+        ({"likelihood": Gaussian(noise=-1.0)}, "noise='shared', 'column'"),
+        ({"likelihood": Gaussian(scaling="none")}, "scaling='column' or 'shared'"),
+    ],
+)
+def test_invalid_parameter_is_refused(params, message):
+    with pytest.raises(ValueError, match=message):
+        VAETransformer(**params).fit(X)
+
+
+def test_missing_gpu_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(RuntimeError, match=r"device='cuda'.*Use device='auto'"):
+        VAETransformer(device="cuda").fit(X)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (-np.ones(30), "Negative"),
+        (np.zeros(30), "at least one non-zero"),
+        (np.ones(29), "shape"),
+        (np.full(30, np.nan), "NaN"),
+    ],
+)
+def test_invalid_weights_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        VAETransformer().fit(X, sample_weight=weights)
+
+
+def test_latent_array_of_the_wrong_width_is_refused(vae):
+    with pytest.raises(ValueError, match=r"must have 2 columns.*Got 3.*transform"):
+        vae.inverse_transform(X)
+
+
+@pytest.mark.parametrize("n_samples", [0, -1, 2.5])
+def test_invalid_number_of_samples_is_refused(vae, n_samples):
+    with pytest.raises(ValueError, match="positive integer"):
+        vae.sample(n_samples)
+
+
+def test_unknown_kind_of_sample_is_refused(vae):
+    with pytest.raises(ValueError, match="'draw' or 'mean'"):
+        vae.sample(kind="median")
+
+
+def test_unknown_bound_is_refused(vae):
+    with pytest.raises(ValueError, match=r"bound must be one of.*elbo"):
+        vae.score_samples(FRAME, bound="iwae")
+
+
+def test_no_draws_are_refused(vae):
+    with pytest.raises(ValueError, match="n_draws"):
+        vae.score_samples(FRAME, n_draws=0)
+
+
+def test_failed_first_fit_leaves_the_estimator_unfitted():
+    estimator = VAETransformer(device="cuda:99", max_iter=1)
+    with pytest.raises(RuntimeError):
+        estimator.fit(X)
+    with pytest.raises(NotFittedError):
+        estimator.transform(X)
+
+
+def test_warm_start_with_another_architecture_is_refused():
+    estimator = VAETransformer(2, max_iter=1, tol=None, warm_start=True).fit(X)
+    with pytest.raises(ValueError, match=r"warm_start=True requires.*n_components=1"):
+        estimator.set_params(n_components=1).fit(X)

@@ -1,0 +1,247 @@
+"""The module's linear start is exact; ordering components changes names alone."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from scipy import stats
+from torch.testing import assert_close
+
+from skvae._batches import Rows
+from skvae._model import Architecture, start_linear, start_marginal
+from skvae.likelihoods import Bernoulli, Gaussian
+from skvae.objectives import log_weights
+from skvae.priors import StandardNormal
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3)) @ RNG.normal(size=(3, 6)) * 3 + RNG.normal(size=(60, 6))
+X = X * [1.0, 10.0, 0.1, 1.0, 1.0, 5.0] + 3.0
+WIDE = RNG.normal(size=(8, 12)) * np.linspace(1, 4, 12)
+
+
+def _architecture(D=6, K=2, prior=True, linear_path=True, likelihood=None, hidden=(5,)):
+    likelihood = Gaussian() if likelihood is None else likelihood
+    prior = StandardNormal() if prior else None
+    return Architecture(D, K, hidden, "tanh", linear_path, likelihood, prior)
+
+
+def _rows(X, weights=None):
+    weights = np.ones(len(X)) if weights is None else weights
+    return Rows(X, np.arange(len(X)), weights / weights.mean())
+
+
+def _started(rows, statistics=None, **options):
+    """Return a float64 model at its linear start."""
+    model = _architecture(rows.n_features, **options).build(seed=0).double()
+    model.likelihood.fit_statistics(rows if statistics is None else statistics)
+    start_marginal(model)
+    start_linear(model, rows)
+    return model
+
+
+def _prepared(model, X):
+    return torch.from_numpy(model.likelihood.prepare(X))
+
+
+def _log_weights(model, X, n_draws=5):
+    """Return log p(x, z) - log q(z | x) of draws z, (S, B)."""
+    random = torch.Generator().manual_seed(0)
+    noise = torch.randn(
+        (n_draws, 1, len(model.order)), generator=random, dtype=torch.float64
+    )
+    with torch.no_grad():
+        return log_weights(model, _prepared(model, X), noise)
+
+
+def _ppca_log_density(X, K):
+    """Return the log-density of PPCA of the standardized columns, in units of X."""
+    h = (X - X.mean(axis=0)) / X.std(axis=0)
+    values, vectors = np.linalg.eigh(np.cov(h.T, bias=True))
+    values[: len(values) - K] = values[: len(values) - K].mean()
+    covariance = vectors * values @ vectors.T
+    log_density = stats.multivariate_normal(cov=covariance).logpdf(h)
+    return log_density - np.log(X.std(axis=0)).sum()
+
+
+def _linear_map(model):
+    """Return what encoding and decoding does to encoder inputs, and the noise."""
+    product = model.decoder.linear @ model.encoder.linear
+    return product.detach().numpy(), model.likelihood.log_noise.detach().numpy()
+
+
+# The linear start
+
+
+@pytest.mark.parametrize("K", [1, 2, 5])
+def test_start_linear_equals_probabilistic_pca(K):
+    weights = _log_weights(_started(_rows(X), K=K), X)
+    expected = _ppca_log_density(X, K)
+    assert_allclose(weights, np.broadcast_to(expected, weights.shape), rtol=1e-8)
+
+
+@pytest.mark.parametrize("K", [6, 9])
+def test_start_linear_with_all_components_equals_the_full_normal(K):
+    weights = _log_weights(_started(_rows(X), K=K), X)
+    normal = stats.multivariate_normal(X.mean(axis=0), np.cov(X.T, bias=True))
+    assert_allclose(
+        weights, np.broadcast_to(normal.logpdf(X), weights.shape), rtol=1e-8
+    )
+
+
+def test_start_linear_has_the_exact_posterior_of_rows_whose_mean_is_elsewhere():
+    # What is held out takes part in the statistics, not in the start.
+    model = _started(_rows(X[:40]), statistics=_rows(X))
+    weights = _log_weights(model, X)
+    assert_allclose(weights, weights[:1].expand_as(weights), rtol=1e-8)
+
+
+@pytest.mark.parametrize("n_columns", [12, 30])
+def test_start_linear_with_fewer_rows_than_columns_is_the_same(n_columns):
+    wide = RNG.normal(size=(8, n_columns)) * np.linspace(1, 4, n_columns)
+    few = _started(_rows(wide), K=3)
+    many = _started(_rows(np.tile(wide, (5, 1))), K=3)
+    for part, other in zip(_linear_map(few), _linear_map(many), strict=True):
+        assert_allclose(part, other, rtol=1e-7, atol=1e-9)
+    assert_allclose(
+        _log_weights(few, wide).mean(0), _log_weights(many, wide).mean(0), rtol=1e-7
+    )
+
+
+@pytest.mark.parametrize("K", [7, 8, 12, 20])
+def test_start_linear_with_more_components_than_rows_is_finite(K):
+    model = _started(_rows(WIDE), K=K)
+    assert _log_weights(model, WIDE).isfinite().all()
+    outputs = model.decode(model.encode(_prepared(model, WIDE))[0])
+    assert_allclose(model.likelihood.mean(outputs).detach(), WIDE, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "constant", [np.ones((5, 3)), np.ones((1, 6)), np.zeros((2, 6))]
+)
+@pytest.mark.parametrize("prior", [True, False])
+def test_start_linear_of_constant_rows_reconstructs_them(constant, prior):
+    model = _started(_rows(constant), prior=prior)
+    outputs = model.decode(model.encode(_prepared(model, constant))[0])
+    assert_allclose(model.likelihood.mean(outputs).detach(), constant, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_columns", [6, 90])
+def test_start_linear_takes_weights_as_repetitions(n_columns):
+    table = RNG.normal(size=(20, n_columns))
+    counts = 1 + np.arange(20) % 3
+    weighted = _started(_rows(table, counts.astype(float)))
+    repeated = _started(_rows(np.repeat(table, counts, axis=0)))
+    for part, other in zip(_linear_map(weighted), _linear_map(repeated), strict=True):
+        assert_allclose(part, other, rtol=1e-8, atol=1e-10)
+
+
+def test_start_linear_without_prior_is_pca():
+    model = _started(_rows(X), K=3, prior=False)
+    h = (X - X.mean(axis=0)) / X.std(axis=0)
+    vectors = np.linalg.svd(h, full_matrices=False)[2][:3]
+    with torch.no_grad():
+        code, log_var = model.encode(torch.from_numpy(h))
+        outputs = model.decode(code)
+    assert log_var is None
+    assert_allclose(outputs, h @ vectors.T @ vectors, atol=1e-10)
+    assert_allclose(np.cov(code.numpy().T, bias=True), np.eye(3), atol=1e-10)
+
+
+def test_start_linear_of_column_noise_is_the_residual_of_each_column():
+    model = _started(_rows(X), likelihood=Gaussian(noise="column"))
+    h = (X - X.mean(axis=0)) / X.std(axis=0)
+    loadings = model.decoder.linear.detach().numpy()
+    left = np.diag(np.cov(h.T, bias=True) - loadings @ loadings.T)
+    assert_allclose(np.exp(2 * _linear_map(model)[1]), left, rtol=1e-8)
+
+
+def test_start_linear_beats_the_marginal_start_of_binary_rows():
+    binary = (X > X.mean(axis=0)).astype(float)
+    started = _started(_rows(binary), likelihood=Bernoulli())
+    marginal = copy.deepcopy(started)
+    for linear in (marginal.encoder.linear, marginal.decoder.linear):
+        torch.nn.init.zeros_(linear)
+    with torch.no_grad():
+        scores = [
+            model.likelihood.log_prob(
+                model.decode(model.encode(_prepared(model, binary))[0]),
+                _prepared(model, binary),
+            ).mean()
+            for model in (started, marginal)
+        ]
+    assert scores[0] > scores[1] + 0.5
+
+
+# Building
+
+
+def test_build_repeats_by_seed_and_touches_nothing_global(untouched):
+    a, b, c = (_architecture().build(seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert any(not torch.equal(a[name], c[name]) for name in a)
+
+
+def test_build_draws_encoder_and_decoder_apart():
+    model = _architecture(4, 4, prior=False, linear_path=False, hidden=()).build(0)
+    heads = model.encoder.perceptron.head, model.decoder.perceptron.head
+    assert not torch.equal(heads[0].weight, heads[1].weight)
+
+
+def test_build_mirrors_the_hidden_layers():
+    model = _architecture(hidden=(7, 4)).build(0)
+    sizes = [
+        [layer.out_features for layer in network.perceptron.hidden]
+        for network in (model.encoder, model.decoder)
+    ]
+    assert sizes == [[7, 4], [4, 7]]
+
+
+# Ordering
+
+
+def _ordered(model):
+    ordered = copy.deepcopy(model)
+    information = torch.tensor([0.5, 3.0, 1.0, 3.0], dtype=torch.float64)
+    moments = torch.ones(4, 6, dtype=torch.float64)
+    moments[1, 2], moments[2, 0] = -5.0, -2.0
+    ordered.order_components(information, moments)
+    return ordered
+
+
+@pytest.fixture
+def model():
+    return _started(_rows(X), K=4)
+
+
+def test_ordering_sorts_components_by_information_and_keeps_ties(model):
+    assert _ordered(model).order.tolist() == [1, 3, 2, 0]
+
+
+def test_ordering_orients_components_by_their_largest_moment(model):
+    ordered, x = _ordered(model), _prepared(model, X)
+    (mean, log_var), (before, log_var_before) = ordered.encode(x), model.encode(x)
+    signs = torch.tensor([-1.0, 1.0, -1.0, 1.0], dtype=torch.float64)
+    assert_close(mean, before[:, [1, 3, 2, 0]] * signs)
+    assert_close(log_var, log_var_before[:, [1, 3, 2, 0]])
+
+
+def test_ordering_leaves_what_decode_makes_of_encode_unchanged(model):
+    ordered, x = _ordered(model), _prepared(model, X)
+    assert_close(ordered.decode(ordered.encode(x)[0]), model.decode(model.encode(x)[0]))
+    assert_close(ordered.to_network(ordered.encode(x)[0]), model.posterior(x)[0])
+
+
+def test_ordering_is_the_same_when_done_again(model):
+    ordered = _ordered(model)
+    again = _ordered(ordered)
+    assert torch.equal(again.order, ordered.order)
+    assert torch.equal(again.sign, ordered.sign)
+
+
+def test_ordering_survives_the_state_dict(model):
+    ordered, x = _ordered(model), _prepared(model, X)
+    other = _architecture(K=4).build(1).double()
+    other.load_state_dict(ordered.state_dict())
+    assert torch.equal(other.encode(x)[0], ordered.encode(x)[0])

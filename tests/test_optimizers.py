@@ -1,0 +1,62 @@
+"""The flat optimizers follow torch's own."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from skvae._optimizers import SOLVERS
+
+REFERENCES = {
+    "adam": (torch.optim.Adam, {}),
+    "adamw": (torch.optim.AdamW, {}),
+    "rmsprop": (torch.optim.RMSprop, {"alpha": 0.9, "eps": 1e-7}),
+    "sgd": (torch.optim.SGD, {"momentum": 0.9}),
+}
+
+
+def _gradients(n_steps, n=6):
+    random = torch.Generator().manual_seed(0)
+    return torch.randn((n_steps, n), generator=random, dtype=torch.float64)
+
+
+def _start():
+    return torch.linspace(-2.0, 3.0, 6, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+@pytest.mark.parametrize("name", SOLVERS)
+def test_optimizer_equals_torch(name, alpha):
+    decayed = torch.tensor([1.0, 1, 1, 1, 0, 0], dtype=torch.float64)
+    weights = _start()
+    optimizer = SOLVERS[name](weights, alpha, decayed)
+    matrix, bias = _start()[:4].requires_grad_(), _start()[4:].requires_grad_()
+    make, options = REFERENCES[name]
+    groups = [
+        {"params": [matrix], "weight_decay": alpha},
+        {"params": [bias], "weight_decay": 0.0},
+    ]
+    reference = make(groups, lr=1.0, **options)
+    for step, gradient in enumerate(_gradients(20)):
+        rate = 0.05 / (1 + step)
+        matrix.grad, bias.grad = gradient[:4].clone(), gradient[4:].clone()
+        for group in reference.param_groups:
+            group["lr"] = rate
+        reference.step()
+        optimizer.step(gradient.clone(), rate)
+        assert_close(weights, torch.cat([matrix, bias]).detach(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_optimizer_state_is_all_that_it_remembers(name):
+    weights, other = _start(), None
+    optimizer = SOLVERS[name](weights, 0.1, torch.ones(6, dtype=torch.float64))
+    for step, gradient in enumerate(_gradients(10)):
+        if step == 5:
+            copy = weights.clone()
+            other = SOLVERS[name](copy, 0.1, torch.ones(6, dtype=torch.float64))
+            other.n_steps = optimizer.n_steps
+            other.state = {key: slot.clone() for key, slot in optimizer.state.items()}
+        if other is not None:
+            other.step(gradient.clone(), 0.01)
+        optimizer.step(gradient.clone(), 0.01)
+    assert torch.equal(weights, copy)
