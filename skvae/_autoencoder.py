@@ -4,6 +4,7 @@ import torch
 
 from skvae import objectives
 from skvae._base import LatentTransformer
+from skvae.schedules import Constant
 
 
 class AutoencoderTransformer(LatentTransformer):
@@ -23,7 +24,7 @@ class AutoencoderTransformer(LatentTransformer):
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
         `()` makes the model linear. `"auto"`: two layers of twice the number of
-        columns, at least 64 and at most 512.
+        columns, at least 128 and at most 512.
     activation : str, default="auto"
         Activation of the hidden layers: `"identity"`, `"logistic"`, `"tanh"`,
         `"relu"`, `"gelu"` or `"silu"`. `"auto"`: `"silu"`.
@@ -37,7 +38,7 @@ class AutoencoderTransformer(LatentTransformer):
         `"constant"`, `"cosine"`, `"one_cycle"` or one of :mod:`skvae.schedules`.
         `"auto"`: `"cosine"`, a short rise and a fall to zero at `max_iter`.
     learning_rate_init : "auto" or float, default="auto"
-        Largest learning rate. `"auto"`: 0.001.
+        Largest learning rate. `"auto"`: 0.003.
     alpha : float, default=0.0
         Weight decay of the weight matrices; decoupled with `solver="adamw"`.
     batch_size : "auto" or int, default="auto"
@@ -50,11 +51,13 @@ class AutoencoderTransformer(LatentTransformer):
         `max_iter` epochs whatever the loss does.
     early_stopping : bool, default=True
         Hold out rows, stop when their loss no longer improves, and return the state
-        where it was least, the starting state included. Without it, or with fewer
+        where it was least. With `init="pca"`, if no state beats the linear start, that
+        start is fitted to all rows and returned. Without early stopping, or with fewer
         than 10 distinct rows, the training loss is watched and the last state
         returned.
-    validation_fraction : float, default=0.1
-        Part of the distinct rows to hold out, in (0, 1).
+    validation_fraction : "auto" or float, default="auto"
+        Part of the distinct rows to hold out, in (0, 1). `"auto"`: 200 rows, but at
+        least 0.1 and at most 0.2 of them.
     n_iter_no_change : "auto" or int, default="auto"
         Epochs without improvement after which training stops. `"auto"`: a quarter of
         `max_iter`, at least 10.
@@ -91,8 +94,8 @@ class AutoencoderTransformer(LatentTransformer):
         Outcome of `activation`.
     learning_rate_ : Schedule
         Outcome of `learning_rate`.
-    learning_rate_init_ : float
-        Outcome of `learning_rate_init`.
+    learning_rate_init_, validation_fraction_ : float
+        Outcomes of `learning_rate_init` and `validation_fraction`.
     batch_size_, max_iter_, n_iter_no_change_ : int
         Outcomes of `batch_size`, `max_iter` and `n_iter_no_change`.
     module_ : torch.nn.Module
@@ -150,7 +153,7 @@ class AutoencoderTransformer(LatentTransformer):
         max_iter="auto",
         tol=0.01,
         early_stopping=True,
-        validation_fraction=0.1,
+        validation_fraction="auto",
         n_iter_no_change="auto",
         warm_start=False,
         device="auto",
@@ -197,6 +200,9 @@ class AutoencoderTransformer(LatentTransformer):
             return -model.likelihood.residual(outputs, x).square().mean(-1)
 
         return self._map_rows(minus_error, self._check_fitted_X(X))
+
+    def _beta_for(self, signal_to_noise):
+        return Constant(0.0)
 
     @staticmethod
     def _information(model, x):

@@ -45,8 +45,9 @@ class LatentTransformer(
     """Base of the estimators; a subclass says what is trained and what is answered.
 
     A subclass defines `_prior` (a prior spec, or None for a deterministic code),
-    `_objective`, `_information` (what each component carries about each row)
-    and `_information_name` (the attribute that keeps its mean).
+    `_objective`, `_beta_for` (the schedule of the KL term), `_information` (what each
+    component carries about each row) and `_information_name` (the attribute that keeps
+    its mean).
     """
 
     _parameter_constraints: dict = {
@@ -73,7 +74,10 @@ class LatentTransformer(
         "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "tol": [None, Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "validation_fraction": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, 1, closed="neither"),
+        ],
         "n_iter_no_change": [
             StrOptions({"auto"}),
             Interval(Integral, 1, None, closed="left"),
@@ -118,15 +122,17 @@ class LatentTransformer(
         settings = resolve(self.get_params(deep=False), len(rows), X.shape[1])
         architecture = self._architecture_for(settings, X.shape[1])
         seed = self._seed if resumes else seed_from(self.random_state)
-        train, held_out = self._split(rows, seed)
+        train, held_out = self._split(rows, settings["validation_fraction"], seed)
         if resumes:
             model = self._resumed_model(architecture)
         else:
             model = architecture.build(seed)
             model.likelihood.fit_statistics(rows)
             start_marginal(model)
-            if architecture.linear_path:
-                start_linear(model, train)
+        signal_to_noise = None
+        if architecture.linear_path and not resumes:
+            signal_to_noise = start_linear(model, train)
+        settings["beta"] = self._beta_for(signal_to_noise)
         training = Training(
             model.to(device),
             self._objective,
@@ -137,7 +143,7 @@ class LatentTransformer(
         )
         static = {f"{name}_": value for name, value in settings.items()}
         static |= {"_architecture": architecture, "_seed": seed}
-        self._train(training, X, static)
+        self._train(training, X, rows, static)
         return self
 
     def transform(self, X):
@@ -224,11 +230,11 @@ class LatentTransformer(
             )
         return copy.deepcopy(self.module_)
 
-    def _split(self, rows, seed):
+    def _split(self, rows, fraction, seed):
         """Return (training rows, held-out rows or None)."""
         if not self.early_stopping or len(rows) < LEAST_ROWS_TO_HOLD_OUT:
             return rows, None
-        n_held_out = max(1, round(self.validation_fraction * len(rows)))
+        n_held_out = max(1, round(fraction * len(rows)))
         return rows.split(min(n_held_out, len(rows) - 1), seed)
 
     @staticmethod
@@ -252,7 +258,7 @@ class LatentTransformer(
             seed=seed,
         )
 
-    def _train(self, training, X, static):
+    def _train(self, training, X, rows, static):
         """Run a training, telling callbacks, and set the fitted attributes at once."""
         tasks = epoch_tasks(self, X, training.plan.max_iter)
 
@@ -267,6 +273,9 @@ class LatentTransformer(
 
         training.run(tasks.begin, end)
         last = training.finish()
+        if training.stays_linear:
+            # The closed form needs no rows held out.
+            start_linear(training.model, rows)
         outcome = self._outcome(training.model, training)
         if self.warm_start:
             epoch = training.first_epoch + training.n_epochs

@@ -171,7 +171,13 @@ def _residual_variance(axes: _PrincipalAxes) -> float:
     return 0.1 * axes.values[-1]
 
 
-def start_linear(model: Model, rows: Rows) -> None:
+def start_marginal(model: Model) -> None:
+    """Set the decoder's bias to the outputs that fit best without any z."""
+    with torch.no_grad():
+        model.decoder.bias.copy_(model.likelihood.marginal_outputs())
+
+
+def start_linear(model: Model, rows: Rows) -> float:
     r"""Set the linear paths of a model to the closed-form solution for the rows.
 
     For a variational autoencoder that is probabilistic PCA (Tipping & Bishop 1999,
@@ -180,6 +186,11 @@ def start_linear(model: Model, rows: Rows) -> None:
     :math:`W = U (\Lambda - \sigma^2)^{1/2}`, and the exact posterior of a row is normal
     with mean :math:`\Lambda^{-1} W^T h` and variance :math:`\sigma^2 \Lambda^{-1}`.
     For a plain autoencoder it is PCA with whitened components.
+
+    Returns
+    -------
+    signal_to_noise : float
+        The largest eigenvalue over the noise, :math:`\lambda_1 / \sigma^2`.
     """
     n_components, n_inputs = model.encoder.linear.shape
     axes = _principal_axes(model, rows, min(n_components, n_inputs))
@@ -189,27 +200,34 @@ def start_linear(model: Model, rows: Rows) -> None:
     kept = axes.values > (noise if probabilistic else floor)
     values, vectors = axes.values[kept], axes.vectors[:, kept]
     loadings = vectors.T * np.sqrt(values - noise * probabilistic)[:, None]
-    weights = np.zeros((n_components, n_inputs))
-    weights[: len(values)] = loadings / values[:, None]
-    directions = np.zeros((n_components, n_inputs))
-    directions[: len(values)] = loadings
-    likelihood = model.likelihood
-    with torch.no_grad():
-        model.encoder.linear.copy_(torch.from_numpy(weights))
-        model.encoder.bias[:n_components] = torch.from_numpy(-weights @ axes.center)
-        if probabilistic:
-            log_var = torch.from_numpy(np.log(noise / values))
-            model.encoder.bias[n_components : n_components + len(values)] = log_var
-        model.decoder.linear.copy_(
-            likelihood.linear_outputs(torch.from_numpy(directions)).T
-        )
-        offset = torch.from_numpy(axes.center) - likelihood.marginal_inputs()
-        model.decoder.bias.add_(likelihood.linear_outputs(offset[None])[0])
+    log_var = np.log(noise / values) if probabilistic else np.empty(0)
+    _set_linear(model, axes.center, loadings / values[:, None], loadings, log_var)
     residual = axes.variances - np.square(loadings).sum(axis=0)
-    likelihood.start_noise(torch.from_numpy(residual.clip(min=0.0)))
+    model.likelihood.start_noise(torch.from_numpy(residual.clip(min=0.0)))
+    return float(axes.values.max(initial=0.0) / noise)
 
 
-def start_marginal(model: Model) -> None:
-    """Set the decoder's bias to the outputs that fit best without any z."""
-    with torch.no_grad():
-        model.decoder.bias.copy_(model.likelihood.marginal_outputs())
+@torch.no_grad()
+def _set_linear(
+    model: Model,
+    center: np.ndarray,
+    weights: np.ndarray,
+    loadings: np.ndarray,
+    log_var: np.ndarray,
+) -> None:
+    """Set the linear paths to mean = weights (h - center), h = center + z loadings.
+
+    Components beyond the number of loadings stay unused, with the prior as posterior.
+    """
+    start_marginal(model)
+    n_components, likelihood = len(model.order), model.likelihood
+    n_used = len(loadings)
+    encoder, decoder = model.encoder, model.decoder
+    encoder.linear.zero_()[:n_used] = torch.from_numpy(weights)
+    encoder.bias.zero_()[:n_used] = torch.from_numpy(-weights @ center)
+    encoder.bias[n_components : n_components + len(log_var)] = torch.from_numpy(log_var)
+    directions = torch.from_numpy(loadings).to(decoder.linear.device)
+    decoder.linear.zero_()[:, :n_used] = likelihood.linear_outputs(directions).T
+    offset = torch.from_numpy(center).to(decoder.bias.device)
+    offset = likelihood.linear_outputs((offset - likelihood.marginal_inputs())[None])
+    decoder.bias.add_(offset[0])

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
-from skvae.schedules import WarmUp, as_schedule
+from skvae.schedules import Constant, Schedule, WarmUp, as_schedule
 
 N_STEPS = 4000
 """Optimizer steps that a default fit may take, if epochs stay within the bounds."""
+
+LEAST_SIGNAL = 2.0
+"""Largest eigenvalue over noise below which a linear start is weak."""
 
 
 def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str, Any]:
@@ -25,15 +28,16 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
     Returns
     -------
     settings : dict
-        `beta` and `learning_rate` (schedules), `hidden_layer_sizes`, `activation`,
-        `learning_rate_init`, `batch_size`, `max_iter`, `n_iter_no_change`.
+        `hidden_layer_sizes`, `activation`, `learning_rate` (a schedule),
+        `learning_rate_init`, `batch_size`, `validation_fraction`, `max_iter`,
+        `n_iter_no_change`.
     """
 
     def given(name: str, auto: Any) -> Any:
         value = params[name]
         return auto if isinstance(value, str) and value == "auto" else value
 
-    width = min(512, max(64, 2 * n_columns))
+    width = min(512, max(128, 2 * n_columns))
     hidden = given("hidden_layer_sizes", (width, width))
     hidden = (hidden,) if isinstance(hidden, Integral) else tuple(hidden)
     for size in hidden:
@@ -43,16 +47,35 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
                 f"for a linear model. Got {size!r}."
             )
     batch_size = min(int(given("batch_size", 128)), n_rows)
+    # At least 200 rows tell good states from lucky ones, as far as they can be spared.
+    held_out = min(0.2, max(0.1, 200 / n_rows))
     epochs = min(2000, max(20, round(N_STEPS * batch_size / n_rows)))
     max_iter = int(given("max_iter", epochs))
     return {
-        # A plain autoencoder has no KL term.
-        "beta": as_schedule(given("beta", WarmUp()) if "beta" in params else 0.0),
         "hidden_layer_sizes": tuple(map(int, hidden)),
         "activation": given("activation", "silu"),
         "learning_rate": as_schedule(given("learning_rate", "cosine")),
-        "learning_rate_init": float(given("learning_rate_init", 1e-3)),
+        "learning_rate_init": float(given("learning_rate_init", 3e-3)),
         "batch_size": batch_size,
+        "validation_fraction": float(given("validation_fraction", held_out)),
         "max_iter": max_iter,
         "n_iter_no_change": int(given("n_iter_no_change", max(10, max_iter // 4))),
     }
+
+
+def resolve_beta(beta: Any, signal_to_noise: float | None) -> Schedule:
+    """Return the schedule of the KL term's weight.
+
+    Parameters
+    ----------
+    beta : "auto", float or Schedule
+        Parameter of an estimator.
+    signal_to_noise : float or None
+        Largest eigenvalue over the noise of the linear start, if there was one. Near
+        1 the start holds noise only, and a KL term of full weight would keep it there.
+    """
+    if not isinstance(beta, str):
+        return as_schedule(beta)
+    if signal_to_noise is None or signal_to_noise > LEAST_SIGNAL:
+        return Constant()
+    return WarmUp()

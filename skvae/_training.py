@@ -121,6 +121,13 @@ class Resumed(NamedTuple):
     history: History
 
 
+class Check(NamedTuple):
+    """How a state does on held-out rows: mean loss, and error of reconstruction."""
+
+    loss: float
+    error: float
+
+
 class Best:
     """Keeps the weights with the least loss, and counts epochs without improvement.
 
@@ -133,13 +140,19 @@ class Best:
     def __init__(self, tol: float | None) -> None:
         self.tol = tol or 0.0
         self.loss = math.inf
+        self.most_error = math.inf
         self.weights: Tensor | None = None
         self.n_stale = 0
         self._reference = math.inf
 
-    def offer(self, loss: float, weights: Tensor | None = None) -> None:
-        """Take the loss, and a copy of the weights, if it is the least so far."""
-        if loss < self.loss:
+    def offer(
+        self, loss: float, weights: Tensor | None = None, error: float = 0.0
+    ) -> None:
+        """Take the loss, and a copy of the weights, if it is the least so far.
+
+        A state that reconstructs held-out rows worse than `most_error` is not taken.
+        """
+        if loss < self.loss and error <= self.most_error:
             self.loss = loss
             self.weights = None if weights is None else weights.clone()
         if loss < self._reference - self.tol:
@@ -149,7 +162,7 @@ class Best:
 
 
 class _Validation:
-    """Mean loss of some rows under draws that are the same at every call."""
+    """Checks the state of a model on some rows, with the same draws at every call."""
 
     def __init__(
         self,
@@ -165,18 +178,21 @@ class _Validation:
         self.seed = plan.seed
 
     @torch.inference_mode()
-    def __call__(self) -> float:
+    def __call__(self) -> Check:
         n_components = len(self.model.order)
-        total = 0.0
+        loss = error = 0.0
         for i, (x, weights) in enumerate(self.rows.in_order()):
             random = generator(self.seed, Stream.VALIDATION, i, device=x.device)
             shape = (self.n_draws, len(x), n_components)
             noise = torch.randn(shape, generator=random, device=x.device)
             terms = self.objective(self.model, x, noise)
             reconstruction = terms.reconstruction.expand(self.n_draws, -1).mean(0)
-            loss = reconstruction + self.beta * terms.kl
-            total += float(loss.double() @ weights.double())
-        return total / len(self.rows)
+            losses = reconstruction + self.beta * terms.kl
+            loss += float(losses.double() @ weights.double())
+            outputs = self.model.decoder(self.model.posterior(x)[0])
+            squares = self.model.likelihood.residual(outputs, x).square().mean(-1)
+            error += float(squares.double() @ weights.double())
+        return Check(loss / len(self.rows), error / len(self.rows))
 
 
 class Training:
@@ -227,10 +243,14 @@ class Training:
         else:
             n_draws = -(-N_VALIDATION_LOSSES // len(held_out))
             self.validate = _Validation(model, held_out, objective, plan, n_draws)
-            loss = self.validate()
-            self.best.offer(loss, self.weights.data)
+            start = self.validate()
+            self.best.offer(start.loss, self.weights.data)
             if resumed is None:
-                self.history.validation.append(loss)
+                self.history.validation.append(start.loss)
+            # A state of better density must not reconstruct worse than the linear
+            # start, unless a larger beta asks for it.
+            if model.encoder.linear is not None and self.validate.beta <= 1.0:
+                self.best.most_error = start.error
         if resumed is not None:
             # Only now: the state given with the model, the best of the earlier run,
             # has been seen by the validation.
@@ -250,7 +270,7 @@ class Training:
                 begin()
             before = Snapshot.take(self.weights, self.optimizer)
             try:
-                losses = [*self._epoch(), self.validate()]
+                losses, check = self._epoch(), self.validate()
             except KeyboardInterrupt:
                 before.restore(self.weights, self.optimizer)
                 warnings.warn(
@@ -258,15 +278,22 @@ class Training:
                     stacklevel=2,
                 )
                 break
-            retries = not all(map(math.isfinite, losses))
+            retries = not all(map(math.isfinite, [*losses, check.loss]))
             if retries:
                 self._slow_down(before)
                 stopped = self.slowdown < LEAST_SLOWDOWN
                 continue
-            self._record(*losses)
+            self._record(losses, check)
             stopped = end() or self._converged()
         if self.n_epochs == self.plan.max_iter and not stopped:
             self._warn_if_improving()
+
+    @property
+    def stays_linear(self) -> bool:
+        """Whether no epoch has led to a better held-out state than a linear start."""
+        starts_linear = self.model.encoder.linear is not None and not self.first_epoch
+        unbeaten = self.holds_out and self.best.loss == self.history.validation[0]
+        return starts_linear and unbeaten
 
     def finish(self) -> Snapshot:
         """Return to the best held-out state, if any; return the last state."""
@@ -307,17 +334,16 @@ class Training:
         rate *= self.plan.learning_rate_init * self.slowdown
         self.optimizer.step(gradient, rate)
 
-    def _record(
-        self, loss: float, reconstruction: float, kl: float, validation: float
-    ) -> None:
+    def _record(self, losses: list[float], check: Check) -> None:
         """Add an epoch to the history."""
         self.n_epochs += 1
+        loss, reconstruction, kl = losses
         self.history.loss.append(loss)
         self.history.reconstruction.append(reconstruction)
         self.history.kl.append(kl)
         if self.holds_out:
-            self.history.validation.append(validation)
-            self.best.offer(validation, self.weights.data)
+            self.history.validation.append(check.loss)
+            self.best.offer(check.loss, self.weights.data, check.error)
         else:
             self.best.offer(loss)
 

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from skvae import objectives
 from skvae._base import LatentTransformer
 from skvae._random import Stream, generator, normal_sequence, seed_from
+from skvae._recipe import resolve_beta
 from skvae._sklearn import Interval, StrOptions
 from skvae.priors import StandardNormal
 from skvae.schedules import Schedule
@@ -39,12 +40,13 @@ class VAETransformer(LatentTransformer):
         `"bernoulli"` for values in [0, 1]. See :mod:`skvae.likelihoods`.
     beta : "auto", float or Schedule, default="auto"
         Weight of the KL term [2]_; a schedule lets it change while training.
-        `"auto"`: `WarmUp(part=0.5)`, which rises from 0 to 1 during the first half of
-        the fit, so that components find a use before the KL term can switch them off.
+        `"auto"`: 1; but `WarmUp(part=0.5)`, from 0 to 1 during the first half of the
+        fit, where the linear start is weak: its largest eigenvalue is below twice its
+        noise, and a full KL term would keep it there.
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
         `()` makes the model linear. `"auto"`: two layers of twice the number of
-        columns, at least 64 and at most 512.
+        columns, at least 128 and at most 512.
     activation : str, default="auto"
         Activation of the hidden layers: `"identity"`, `"logistic"`, `"tanh"`,
         `"relu"`, `"gelu"` or `"silu"`. `"auto"`: `"silu"`.
@@ -59,7 +61,7 @@ class VAETransformer(LatentTransformer):
         `"constant"`, `"cosine"`, `"one_cycle"` or one of :mod:`skvae.schedules`.
         `"auto"`: `"cosine"`, a short rise and a fall to zero at `max_iter`.
     learning_rate_init : "auto" or float, default="auto"
-        Largest learning rate. `"auto"`: 0.001.
+        Largest learning rate. `"auto"`: 0.003.
     alpha : float, default=0.0
         Weight decay of the weight matrices; decoupled with `solver="adamw"`.
     batch_size : "auto" or int, default="auto"
@@ -72,11 +74,13 @@ class VAETransformer(LatentTransformer):
         `max_iter` epochs whatever the loss does.
     early_stopping : bool, default=True
         Hold out rows, stop when their loss no longer improves, and return the state
-        where it was least, the starting state included. Without it, or with fewer
+        where it was least. With `init="pca"`, if no state beats the linear start, that
+        start is fitted to all rows and returned. Without early stopping, or with fewer
         than 10 distinct rows, the training loss is watched and the last state
         returned.
-    validation_fraction : float, default=0.1
-        Part of the distinct rows to hold out, in (0, 1).
+    validation_fraction : "auto" or float, default="auto"
+        Part of the distinct rows to hold out, in (0, 1). `"auto"`: 200 rows, but at
+        least 0.1 and at most 0.2 of them.
     n_iter_no_change : "auto" or int, default="auto"
         Epochs without improvement after which training stops. `"auto"`: a quarter of
         `max_iter`, at least 10.
@@ -115,8 +119,8 @@ class VAETransformer(LatentTransformer):
         Outcome of `activation`.
     beta_, learning_rate_ : Schedule
         Outcomes of `beta` and `learning_rate`.
-    learning_rate_init_ : float
-        Outcome of `learning_rate_init`.
+    learning_rate_init_, validation_fraction_ : float
+        Outcomes of `learning_rate_init` and `validation_fraction`.
     batch_size_, max_iter_, n_iter_no_change_ : int
         Outcomes of `batch_size`, `max_iter` and `n_iter_no_change`.
     module_ : torch.nn.Module
@@ -193,7 +197,7 @@ class VAETransformer(LatentTransformer):
         max_iter="auto",
         tol=0.01,
         early_stopping=True,
-        validation_fraction=0.1,
+        validation_fraction="auto",
         n_iter_no_change="auto",
         warm_start=False,
         device="auto",
@@ -319,6 +323,9 @@ class VAETransformer(LatentTransformer):
 
         n_rows = max(1, 2**14 // n_draws)
         return self._map_rows(log_prob, X, n_rows=n_rows)
+
+    def _beta_for(self, signal_to_noise):
+        return resolve_beta(self.beta, signal_to_noise)
 
     @staticmethod
     def _information(model, x):

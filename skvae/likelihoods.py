@@ -292,7 +292,7 @@ class Gaussian(Likelihood):
             )
         noise: Any = self.noise
         named = isinstance(noise, str) and noise in ("shared", "column")
-        if not named and not (isinstance(noise, Real) and 0 < noise < math.inf):
+        if not named and not (isinstance(noise, Real) and 0 < float(noise) < math.inf):
             raise ValueError(
                 "Gaussian likelihood requires noise='shared', 'column' or a positive "
                 f"standard deviation. Got {self.noise!r}."

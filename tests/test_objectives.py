@@ -35,7 +35,8 @@ def _model(prior, likelihood=None):
     likelihood = Gaussian() if likelihood is None else likelihood
     architecture = Architecture(4, K, (6,), "tanh", True, likelihood, prior)
     model = architecture.build(seed=0).double()
-    rows = Rows(X, np.arange(50), np.ones(50))
+    values = X if isinstance(likelihood, Gaussian) else X.clip(0, 1)
+    rows = Rows(values, np.arange(50), np.ones(50))
     model.likelihood.fit_statistics(rows)
     start_linear(model, rows)
     return model.requires_grad_(False)

@@ -224,7 +224,7 @@ def test_training_restores_the_best_held_out_state():
     assert len(curve) == 26
     assert curve[-1] > min(curve)
     training.finish()
-    assert training.validate() == training.best.loss == min(curve)
+    assert training.validate().loss == training.best.loss == min(curve)
 
 
 def test_training_returns_to_the_start_where_steps_are_absurd():

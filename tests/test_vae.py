@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
+from sklearn.datasets import make_s_curve
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -337,6 +338,25 @@ def test_best_held_out_state_is_restored(iris):
     best = np.argmin(vae.validation_curve_)
     assert best < 20
     assert vae.score(iris) > PCA(2).fit(iris).score(iris) - 5
+
+
+def test_linear_solution_of_all_rows_is_returned_where_nothing_beats_it():
+    X = np.random.default_rng(0).normal(size=(600, 6)) * [9, 5, 1, 1, 1, 1]
+    vae = tiny(likelihood=Gaussian(scaling="shared"), learning_rate_init=30.0)
+    vae.fit(X)
+    assert np.argmin(vae.validation_curve_) == 0
+    expected = PCA(2).fit(X).score_samples(X)
+    np.testing.assert_allclose(vae.score_samples(X), expected, atol=0.05)
+
+
+def test_weak_linear_start_is_warmed_up():
+    """Equal variance in all directions leaves PCA, and so the start, nothing."""
+    X = make_s_curve(1000, random_state=0)[0]
+    vae = VAETransformer(2, max_iter=250, tol=None, random_state=0).fit(X)
+    assert isinstance(vae.beta_, WarmUp)
+    back = vae.inverse_transform(vae.transform(X))
+    ours = np.square((back - X) / X.std(axis=0)).mean()
+    assert ours < 0.1
 
 
 def test_early_stopping_ends_a_fit_that_no_longer_improves(iris):

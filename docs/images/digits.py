@@ -13,8 +13,9 @@ from sklearn.model_selection import train_test_split
 from skvae import LatentDisplay, ManifoldDisplay, VAETransformer
 
 X, y = load_digits(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-vae = VAETransformer(n_components=2, random_state=0).fit(X_train)
+X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
+vae = VAETransformer(n_components=2, likelihood="bernoulli", random_state=0)
+vae.fit(X_train)
 
 figure, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
 LatentDisplay.from_estimator(vae, X_test, y_test, ax=axes[0])
