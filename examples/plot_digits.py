@@ -68,6 +68,7 @@ vae = VAETransformer(
     activation="relu",
     solver="rmsprop",
     learning_rate="constant",
+    learning_rate_init=0.001,
     batch_size=100,
     max_iter=n_epochs,
     early_stopping=False,

@@ -9,9 +9,11 @@ from skvae.displays import (
     ManifoldDisplay,
     ReconstructionDisplay,
 )
+from skvae.inspection import FitReport
 
 __all__ = [
     "AutoencoderTransformer",
+    "FitReport",
     "LatentDisplay",
     "LossCurveDisplay",
     "ManifoldDisplay",

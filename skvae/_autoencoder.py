@@ -45,7 +45,7 @@ class AutoencoderTransformer(LatentTransformer):
         Rows per step. `"auto"`: 128, or all rows if there are fewer.
     max_iter : "auto" or int, default="auto"
         Most epochs. `"auto"`: as many as take 4,000 steps, at least 20 and at most
-        2,000.
+        1,000.
     tol : float or None, default=0.01
         Least improvement, in nats per row, that counts as one. None trains for
         `max_iter` epochs whatever the loss does.
@@ -59,7 +59,7 @@ class AutoencoderTransformer(LatentTransformer):
         Part of the distinct rows to hold out, in (0, 1). `"auto"`: 200 rows, but at
         least 0.1 and at most 0.2 of them.
     n_iter_no_change : "auto" or int, default="auto"
-        Epochs without improvement after which training stops. `"auto"`: a quarter of
+        Epochs without improvement after which training stops. `"auto"`: a fifth of
         `max_iter`, at least 10.
     warm_start : bool, default=False
         Go on from the fitted state when `fit` is called again. The scaling of the

@@ -282,6 +282,7 @@ class LatentTransformer(
             outcome["_resumed"] = Resumed(last.to_arrays(), epoch, training.history)
         vars(self).update(static, **outcome)
         tasks.finish(snapshot)
+        self._warn_of_idle_components()
 
     def _outcome(self, model, training):
         """Return what a training has led to, as fitted attributes."""
@@ -298,6 +299,9 @@ class LatentTransformer(
             "reconstruction_curve_": history.reconstruction,
             "validation_curve_": history.validation or None,
         }
+
+    def _warn_of_idle_components(self):
+        """Warn of components without information, where that is known."""
 
     @torch.inference_mode()
     def _describe_components(self, model, batches):

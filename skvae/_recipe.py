@@ -49,7 +49,7 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
     batch_size = min(int(given("batch_size", 128)), n_rows)
     # At least 200 rows tell good states from lucky ones, as far as they can be spared.
     held_out = min(0.2, max(0.1, 200 / n_rows))
-    epochs = min(2000, max(20, round(N_STEPS * batch_size / n_rows)))
+    epochs = min(1000, max(20, round(N_STEPS * batch_size / n_rows)))
     max_iter = int(given("max_iter", epochs))
     return {
         "hidden_layer_sizes": tuple(map(int, hidden)),
@@ -59,7 +59,7 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
         "batch_size": batch_size,
         "validation_fraction": float(given("validation_fraction", held_out)),
         "max_iter": max_iter,
-        "n_iter_no_change": int(given("n_iter_no_change", max(10, max_iter // 4))),
+        "n_iter_no_change": int(given("n_iter_no_change", max(10, max_iter // 5))),
     }
 
 

@@ -19,7 +19,7 @@ from skvae.schedules import Schedule
 
 Objective = Callable[[Model, Tensor, Tensor], Terms]
 
-N_VALIDATION_LOSSES = 1024
+N_VALIDATION_LOSSES = 512
 """Held-out losses are means of at least so many terms, by repeated draws if need be."""
 
 LEAST_SLOWDOWN = 1e-4

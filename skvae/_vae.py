@@ -1,7 +1,9 @@
 """The variational autoencoder."""
 
+import warnings
 from numbers import Integral, Real
 
+import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
@@ -68,7 +70,7 @@ class VAETransformer(LatentTransformer):
         Rows per step. `"auto"`: 128, or all rows if there are fewer.
     max_iter : "auto" or int, default="auto"
         Most epochs. `"auto"`: as many as take 4,000 steps, at least 20 and at most
-        2,000.
+        1,000.
     tol : float or None, default=0.01
         Least improvement, in nats per row, that counts as one. None trains for
         `max_iter` epochs whatever the loss does.
@@ -82,7 +84,7 @@ class VAETransformer(LatentTransformer):
         Part of the distinct rows to hold out, in (0, 1). `"auto"`: 200 rows, but at
         least 0.1 and at most 0.2 of them.
     n_iter_no_change : "auto" or int, default="auto"
-        Epochs without improvement after which training stops. `"auto"`: a quarter of
+        Epochs without improvement after which training stops. `"auto"`: a fifth of
         `max_iter`, at least 10.
     warm_start : bool, default=False
         Go on from the fitted state when `fit` is called again. The scaling of the
@@ -102,6 +104,9 @@ class VAETransformer(LatentTransformer):
     kl_per_component_ : ndarray of shape (n_components,)
         Mean over training rows of KL(q || p) of each component, in nats, descending:
         the information that the component carries about a row.
+    n_active_components_ : int
+        Number of components that carry more than noise of as many rows and columns
+        would show. A fit warns where others are idle.
     n_iter_ : int
         Number of epochs run.
     loss_curve_ : list of float
@@ -335,4 +340,21 @@ class VAETransformer(LatentTransformer):
     def _outcome(self, model, training):
         outcome = super()._outcome(model, training)
         outcome["kl_curve_"] = training.history.copy().kl
+        n_rows, n_columns = training.train.x.shape
+        # The largest eigenvalue of pure noise is about (1 + sqrt(D / n))^2 (Marchenko &
+        # Pastur 1967); probabilistic PCA takes half its logarithm for information.
+        noise = np.log1p(np.sqrt(n_columns / n_rows))
+        carried = outcome["kl_per_component_"]
+        outcome["n_active_components_"] = int((carried > noise).sum())
         return outcome
+
+    def _warn_of_idle_components(self):
+        n_idle = self.n_components_ - self.n_active_components_
+        if n_idle:
+            warnings.warn(
+                f"{n_idle} of {self.n_components_} components carry nothing: no more "
+                "than noise of this size would show (see kl_per_component_). If there "
+                "is nothing more to find, lower n_components. If there should be, fit "
+                "longer (max_iter), lower beta, or warm it up with beta=WarmUp().",
+                stacklevel=4,
+            )

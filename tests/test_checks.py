@@ -8,6 +8,9 @@ from sklearn.exceptions import NotFittedError
 from skvae import AutoencoderTransformer, VAETransformer
 from skvae.likelihoods import Gaussian
 
+# Fits of a few epochs may leave components idle, and say so.
+pytestmark = pytest.mark.filterwarnings("ignore:.*components carry nothing")
+
 X = np.random.default_rng(0).normal(size=(30, 3))
 FRAME = pd.DataFrame(X, columns=["age", "height", "weight"])
 

@@ -21,6 +21,10 @@ from skvae.likelihoods import Gaussian
 from skvae.schedules import Constant, WarmUp
 
 
+# Fits of a few epochs may leave components idle, and say so.
+pytestmark = pytest.mark.filterwarnings("ignore:.*components carry nothing")
+
+
 def tiny(**params):
     """Return an estimator that fits in a moment."""
     defaults = {

@@ -1,0 +1,72 @@
+"""Numbers about a fitted model."""
+
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from skvae import FitReport, VAETransformer
+from skvae.likelihoods import Gaussian
+
+
+@pytest.fixture(scope="module")
+def linear(digits):
+    """A VAE that is probabilistic PCA, so that the report knows both columns."""
+    X = digits[:, digits.std(axis=0) > 1]
+    vae = VAETransformer(
+        3,
+        hidden_layer_sizes=(),
+        early_stopping=False,
+        max_iter=30,
+        tol=None,
+        random_state=0,
+    )
+    return vae.fit(X), X
+
+
+def test_report_of_a_linear_model_finds_it_equal_to_pca(linear):
+    report = FitReport.from_estimator(*linear)
+    assert report.log_likelihood == pytest.approx(report.log_likelihood_pca, abs=0.05)
+    assert report.r2 == pytest.approx(report.r2_pca, abs=0.02)
+    assert report.n_active == 3
+
+
+def test_report_measures_on_the_rows_it_is_given(linear):
+    vae, X = linear
+    report = FitReport.from_estimator(vae, X, X[:50])
+    assert report.log_likelihood == pytest.approx(vae.score(X[:50]))
+
+
+def test_report_reads_as_a_table(linear):
+    lines = str(FitReport.from_estimator(*linear)).splitlines()
+    assert lines[0].split() == ["VAE", "PCA"]
+    assert lines[1].startswith("R2")
+    assert "active components: 3 of 3" in lines[3]
+    assert "over 30 epochs" in lines[4]
+
+
+def test_report_has_no_pca_density_for_other_likelihoods(digits):
+    vae = VAETransformer(likelihood="bernoulli", max_iter=1, tol=None, random_state=0)
+    report = FitReport.from_estimator(vae.fit(digits / 16), digits / 16)
+    assert np.isnan(report.log_likelihood_pca)
+    assert np.isfinite(report.log_likelihood)
+
+
+def test_report_needs_a_fitted_estimator(digits):
+    with pytest.raises(NotFittedError):
+        FitReport.from_estimator(VAETransformer(), digits)
+
+
+def test_noise_is_reported_as_components_that_carry_nothing():
+    X = np.random.default_rng(0).normal(size=(2000, 20))
+    vae = VAETransformer(2, max_iter=10, tol=None, beta=1.0, random_state=0)
+    with pytest.warns(UserWarning, match="2 of 2 components carry nothing.*lower"):
+        vae.fit(X)
+    assert vae.n_active_components_ == 0
+
+
+def test_signal_is_not_reported(digits, recwarn):
+    vae = VAETransformer(
+        8, likelihood=Gaussian(scaling="shared"), max_iter=3, tol=None, random_state=0
+    ).fit(digits)
+    assert vae.n_active_components_ == 8
+    assert not recwarn.list
