@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from skvae._batches import Batches, canonical_rows, resolve_device
 from skvae._checks import check_rows
 from skvae._model import Architecture, start_linear, start_marginal
-from skvae._random import seed_from
+from skvae._random import normal_sequence, seed_from
 from skvae._recipe import resolve
 from skvae._sklearn import (
     CallbackSupportMixin,
@@ -34,6 +34,12 @@ from skvae.schedules import LEARNING_RATES, Schedule
 
 LEAST_ROWS_TO_HOLD_OUT = 10
 """Fewer distinct rows than this are all trained on."""
+
+NOISE_FACTORS = (1.0, 3.0, 10.0, 30.0, 100.0)
+"""Factors of the noise that are tried where the linear start is an approximation."""
+
+N_ROWS_TO_TRY = 1000
+"""Rows on which they are compared."""
 
 
 class LatentTransformer(
@@ -115,35 +121,18 @@ class LatentTransformer(
             If the device asked for is not there.
         """
         self._validate_params()
-        resumes = self.warm_start and hasattr(self, "module_")
-        device = resolve_device(self.device)
-        X = check_rows(self, X, as_likelihood(self.likelihood), reset=not resumes)
-        rows = canonical_rows(X, check_sample_weight(sample_weight, X))
-        settings = resolve(self.get_params(deep=False), len(rows), X.shape[1])
-        architecture = self._architecture_for(settings, X.shape[1])
-        seed = self._seed if resumes else seed_from(self.random_state)
-        train, held_out = self._split(rows, settings["validation_fraction"], seed)
-        if resumes:
-            model = self._resumed_model(architecture)
-        else:
-            model = architecture.build(seed)
-            model.likelihood.fit_statistics(rows)
-            start_marginal(model)
-        signal_to_noise = None
-        if architecture.linear_path and not resumes:
-            signal_to_noise = start_linear(model, train)
-        settings["beta"] = self._beta_for(signal_to_noise)
-        training = Training(
-            model.to(device),
-            self._objective,
-            self._batches(model, train, settings),
-            self._batches(model, held_out, settings),
-            self._plan(settings, seed),
-            self._resumed if resumes else None,
-        )
-        static = {f"{name}_": value for name, value in settings.items()}
-        static |= {"_architecture": architecture, "_seed": seed}
-        self._train(training, X, rows, static)
+        columns = {
+            name: vars(self)[name]
+            for name in ("n_features_in_", "feature_names_in_")
+            if name in vars(self)
+        }
+        try:
+            # A caller's torch.no_grad or inference_mode must not reach the training.
+            with torch.inference_mode(False), torch.enable_grad():
+                self._fit(X, sample_weight)
+        except BaseException:
+            vars(self).update(columns)
+            raise
         return self
 
     def transform(self, X):
@@ -209,6 +198,33 @@ class LatentTransformer(
 
     # The steps of a fit
 
+    def _fit(self, X, sample_weight):
+        resumes = self.warm_start and hasattr(self, "module_")
+        device = resolve_device(self.device)
+        X = check_rows(self, X, as_likelihood(self.likelihood), reset=not resumes)
+        rows = canonical_rows(X, check_sample_weight(sample_weight, X))
+        settings = resolve(self.get_params(deep=False), len(rows), X.shape[1])
+        architecture = self._architecture_for(settings, X.shape[1])
+        seed = self._seed if resumes else seed_from(self.random_state)
+        train, held_out = self._split(rows, settings["validation_fraction"], seed)
+        if resumes:
+            model, beta = self._resumed_model(architecture), self._beta
+        else:
+            model = architecture.build(seed)
+            model.likelihood.fit_statistics(rows)
+            beta = self._beta_for(self._start(model, train))
+        training = Training(
+            model.to(device),
+            self._objective,
+            self._batches(model, train, settings),
+            self._batches(model, held_out, settings),
+            self._plan(settings, beta, seed),
+            self._resumed if resumes else None,
+        )
+        static = {f"{name}_": value for name, value in settings.items()}
+        static |= {"_architecture": architecture, "_seed": seed, "_beta": beta}
+        self._train(training, X, rows, static)
+
     def _architecture_for(self, settings, n_features):
         return Architecture(
             n_features=n_features,
@@ -230,6 +246,32 @@ class LatentTransformer(
             )
         return copy.deepcopy(self.module_)
 
+    def _start(self, model, rows):
+        """Set the weights to start from; return the signal to noise of a linear start.
+
+        Where probabilistic PCA is an approximation, so is its noise: the best of
+        several is taken.
+        """
+        if model.encoder.linear is None:
+            start_marginal(model)
+            return None
+        if model.likelihood.linear_start_is_exact:
+            return start_linear(model, rows)
+        some = rows.take(np.arange(min(len(rows), N_ROWS_TO_TRY)))
+        losses = {}
+        for factor in NOISE_FACTORS:
+            start_linear(model, rows, factor)
+            losses[factor] = self._loss(model, some)
+        return start_linear(model, rows, min(losses, key=losses.get))
+
+    @torch.inference_mode()
+    def _loss(self, model, rows):
+        """Return the mean loss of rows under one fixed draw each."""
+        x = np.concatenate([model.likelihood.prepare(X) for X, _ in rows.chunks()])
+        x = torch.from_numpy(x).to(torch.float32)
+        noise = normal_sequence(len(x), len(model.order), seed=0).to(torch.float32)
+        return float(sum(self._objective(model, x, noise)).mean())
+
     def _split(self, rows, fraction, seed):
         """Return (training rows, held-out rows or None)."""
         if not self.early_stopping or len(rows) < LEAST_ROWS_TO_HOLD_OUT:
@@ -245,13 +287,13 @@ class LatentTransformer(
         prepare = model.likelihood.prepare
         return Batches.from_rows(rows, prepare, device, settings["batch_size"])
 
-    def _plan(self, settings, seed):
+    def _plan(self, settings, beta, seed):
         return Plan(
             solver=self.solver,
             learning_rate_init=settings["learning_rate_init"],
             learning_rate=settings["learning_rate"],
             alpha=self.alpha,
-            beta=settings["beta"],
+            beta=beta,
             max_iter=settings["max_iter"],
             tol=self.tol,
             n_iter_no_change=settings["n_iter_no_change"],
@@ -277,9 +319,12 @@ class LatentTransformer(
             # The closed form needs no rows held out.
             start_linear(training.model, rows)
         outcome = self._outcome(training.model, training)
-        if self.warm_start:
-            epoch = training.first_epoch + training.n_epochs
-            outcome["_resumed"] = Resumed(last.to_arrays(), epoch, training.history)
+        outcome["_resumed"] = Resumed(
+            last.to_arrays() if self.warm_start else None,
+            self.solver,
+            outcome["n_iter_"],
+            training.history,
+        )
         vars(self).update(static, **outcome)
         tasks.finish(snapshot)
         self._warn_of_idle_components()
@@ -306,17 +351,19 @@ class LatentTransformer(
     @torch.inference_mode()
     def _describe_components(self, model, batches):
         """Return (K,) information and (K, D) covariance with the encoder's inputs."""
-        information = moments = 0.0
-        total = z_sum = h_sum = 0.0
+        total = batches.weights.double().sum()
+        center = h_center = moments = information = 0.0
         for x, weights in batches.in_order():
-            h = model.likelihood.encoder_inputs(x).double()
-            z = model.posterior(x)[0].double()
-            weights = weights.double()
-            information = information + weights @ self._information(model, x).double()
-            moments = moments + (z * weights[:, None]).T @ h
-            z_sum, h_sum = z_sum + weights @ z, h_sum + weights @ h
-            total = total + weights.sum()
-        return information / total, moments - torch.outer(z_sum, h_sum) / total
+            weights = weights.double() / total
+            center = center + weights @ model.posterior(x)[0].double()
+            h_center = h_center + weights @ model.likelihood.encoder_inputs(x).double()
+        for x, weights in batches.in_order():
+            weights = weights.double() / total
+            carried = self._information(model, x, center.to(x.dtype)).double()
+            information = information + weights @ carried
+            z = (model.posterior(x)[0].double() - center) * weights[:, None]
+            moments = moments + z.T @ (model.likelihood.encoder_inputs(x) - h_center)
+        return information, moments
 
     # How questions are answered, chunk by chunk
 
@@ -414,5 +461,5 @@ def _available(device):
     """Return the device asked for, or the CPU where it is not there."""
     try:
         return resolve_device(device)
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         return torch.device("cpu")

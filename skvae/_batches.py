@@ -17,15 +17,17 @@ def resolve_device(device: str | torch.device) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = str(device)
-    if name.split(":")[0] not in ("cpu", "cuda"):
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or not (index.isdecimal() or name == kind):
         raise ValueError(
             f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N'. Got {name!r}."
         )
     resolved = torch.device(device)
-    if resolved.type == "cuda" and not torch.cuda.is_available():
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if resolved.type == "cuda" and (resolved.index or 0) >= n_gpus:
         raise RuntimeError(
             f"device={name!r} requires a CUDA GPU that torch can see. Got torch "
-            f"{torch.__version__}, which sees none. Use device='auto' or 'cpu', or "
+            f"{torch.__version__}, which sees {n_gpus}. Use device='auto' or 'cpu', or "
             "install a CUDA build of torch."
         )
     return resolved
@@ -121,6 +123,8 @@ def canonical_rows(X: np.ndarray, weights: np.ndarray) -> Rows:
     an absent row, and the order of rows does not matter, all exactly. The order does
     not follow the units of a column either.
     """
+    # By a power of two, which rounds nothing, to where any weights can be summed.
+    weights = np.ldexp(weights, -np.frexp(weights.max())[1])
     if not weights.all():
         present = np.flatnonzero(weights)
         rows = canonical_rows(X[present], weights[present])

@@ -32,12 +32,15 @@ def check_rows(
             dtype=[np.float64, np.float32],
             ensure_all_finite=False,
         )
-    except ValueError as error:
-        if "could not convert string to float" not in str(error):
+    except (TypeError, ValueError) as error:
+        columns = _text_columns(X)
+        if not columns and "could not convert string to float" not in str(error):
             raise
-        raise ValueError(
-            f"X must be numeric. Got {_text_columns(X)}. Encode such columns first, "
-            "for example with OneHotEncoder in a ColumnTransformer, or drop them."
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"X must be numeric. Got {columns or 'text'}. Encode such columns first, "
+            "for example with OneHotEncoder in a ColumnTransformer, or drop them. "
+            f"({error})"
         ) from error
     names = getattr(estimator, "feature_names_in_", None)
 
@@ -71,11 +74,14 @@ def _refuse_non_finite(
 
 
 def _text_columns(X: Any) -> str:
-    """Name the columns of X that hold text."""
+    """Name the columns of X that do not hold numbers, if it has such columns."""
     names = []
     for name in getattr(X, "columns", ()):
         try:
+            is_number = np.asarray(X[name]).dtype.kind not in "mM"
             np.asarray(X[name], dtype=np.float64)
         except (TypeError, ValueError):
+            is_number = False
+        if not is_number:
             names.append(repr(str(name)))
-    return f"text in column {', '.join(names)}" if names else "text"
+    return f"other values in column {', '.join(names)}" if names else ""

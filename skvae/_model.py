@@ -74,7 +74,7 @@ class Model(nn.Module):
         self.likelihood = likelihood
         self.prior: Any = prior
         self.register_buffer("order", torch.arange(n_components))
-        self.register_buffer("sign", torch.ones(n_components))
+        self.register_buffer("sign", torch.ones(n_components, dtype=torch.float32))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Any]:
         """Return (mean, log-variance) of q(z given x), network coordinates."""
@@ -177,7 +177,7 @@ def start_marginal(model: Model) -> None:
         model.decoder.bias.copy_(model.likelihood.marginal_outputs())
 
 
-def start_linear(model: Model, rows: Rows) -> float:
+def start_linear(model: Model, rows: Rows, noise_factor: float = 1.0) -> float:
     r"""Set the linear paths of a model to the closed-form solution for the rows.
 
     For a variational autoencoder that is probabilistic PCA (Tipping & Bishop 1999,
@@ -187,6 +187,14 @@ def start_linear(model: Model, rows: Rows) -> float:
     with mean :math:`\Lambda^{-1} W^T h` and variance :math:`\sigma^2 \Lambda^{-1}`.
     For a plain autoencoder it is PCA with whitened components.
 
+    Parameters
+    ----------
+    model : Model
+        Changed in place.
+    rows : Rows
+    noise_factor : float, default=1.0
+        Factor of the noise, for likelihoods that have noise of their own.
+
     Returns
     -------
     signal_to_noise : float
@@ -195,7 +203,7 @@ def start_linear(model: Model, rows: Rows) -> float:
     n_components, n_inputs = model.encoder.linear.shape
     axes = _principal_axes(model, rows, min(n_components, n_inputs))
     floor = 1e-8 * max(axes.variances.mean(), 1e-8)
-    noise = max(_residual_variance(axes), floor)
+    noise = max(_residual_variance(axes) * noise_factor, floor)
     probabilistic = model.prior is not None
     kept = axes.values > (noise if probabilistic else floor)
     values, vectors = axes.values[kept], axes.vectors[:, kept]
@@ -228,6 +236,6 @@ def _set_linear(
     encoder.bias[n_components : n_components + len(log_var)] = torch.from_numpy(log_var)
     directions = torch.from_numpy(loadings).to(decoder.linear.device)
     decoder.linear.zero_()[:, :n_used] = likelihood.linear_outputs(directions).T
-    offset = torch.from_numpy(center).to(decoder.bias.device)
-    offset = likelihood.linear_outputs((offset - likelihood.marginal_inputs())[None])
-    decoder.bias.add_(offset[0])
+    inputs = likelihood.marginal_inputs().to(decoder.bias.device)
+    offset = torch.from_numpy(center).to(decoder.bias.device) - inputs
+    decoder.bias.add_(likelihood.linear_outputs(offset[None])[0])

@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils._param_validation import Hidden, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
     "CallbackSupportMixin",
-    "Hidden",
     "Interval",
     "StrOptions",
     "check_sample_weight",
@@ -50,14 +49,17 @@ class epoch_tasks:
 
     def end(self, fitted_attributes: Any) -> bool:
         """Close the epoch's task; true where a callback asks to stop."""
-        return self.current.call_on_fit_task_end(
+        current, self.current = self.current, None
+        return current.call_on_fit_task_end(
             estimator=self.estimator,
             X=self.X,
             reconstruction_attributes=fitted_attributes,
         )
 
     def finish(self, fitted_attributes: Any) -> None:
-        """Close the task of the whole fit."""
+        """Close the task of the whole fit, and that of an epoch that was cut off."""
+        if self.current is not None:
+            self.end(fitted_attributes)
         self.root.call_on_fit_task_end(
             estimator=self.estimator,
             X=self.X,

@@ -105,18 +105,25 @@ class Snapshot(NamedTuple):
         slots = {name: slot.cpu().numpy() for name, slot in self.slots.items()}
         return Snapshot(self.weights.cpu().numpy(), slots, self.n_steps)
 
+    @classmethod
+    def from_arrays(cls, arrays: "Snapshot") -> "Snapshot":
+        """Return the same with tensors in place of NumPy arrays."""
+        slots = {name: torch.tensor(slot) for name, slot in arrays.slots.items()}
+        return cls(torch.tensor(arrays.weights), slots, arrays.n_steps)
+
     def restore(self, weights: FlatWeights, optimizer: Optimizer) -> None:
         """Go back to this state."""
-        weights.data.copy_(torch.as_tensor(self.weights))
+        weights.data.copy_(self.weights)
         optimizer.n_steps = self.n_steps
         for name, slot in self.slots.items():
-            optimizer.state[name].copy_(torch.as_tensor(slot))
+            optimizer.state[name].copy_(slot)
 
 
 class Resumed(NamedTuple):
-    """Where an earlier run ended."""
+    """Where an earlier run ended; the snapshot, of arrays, may not have been kept."""
 
-    snapshot: Snapshot
+    snapshot: Snapshot | None
+    solver: str
     epoch: int
     history: History
 
@@ -140,6 +147,7 @@ class Best:
     def __init__(self, tol: float | None) -> None:
         self.tol = tol or 0.0
         self.loss = math.inf
+        self.losses: list[float] = []
         self.most_error = math.inf
         self.weights: Tensor | None = None
         self.n_stale = 0
@@ -152,6 +160,7 @@ class Best:
 
         A state that reconstructs held-out rows worse than `most_error` is not taken.
         """
+        self.losses.append(loss)
         if loss < self.loss and error <= self.most_error:
             self.loss = loss
             self.weights = None if weights is None else weights.clone()
@@ -184,7 +193,9 @@ class _Validation:
         for i, (x, weights) in enumerate(self.rows.in_order()):
             random = generator(self.seed, Stream.VALIDATION, i, device=x.device)
             shape = (self.n_draws, len(x), n_components)
-            noise = torch.randn(shape, generator=random, device=x.device)
+            noise = torch.randn(
+                shape, generator=random, device=x.device, dtype=torch.float32
+            )
             terms = self.objective(self.model, x, noise)
             reconstruction = terms.reconstruction.expand(self.n_draws, -1).mean(0)
             losses = reconstruction + self.beta * terms.kl
@@ -247,14 +258,17 @@ class Training:
             self.best.offer(start.loss, self.weights.data)
             if resumed is None:
                 self.history.validation.append(start.loss)
-            # A state of better density must not reconstruct worse than the linear
-            # start, unless a larger beta asks for it.
-            if model.encoder.linear is not None and self.validate.beta <= 1.0:
+            if self._must_reconstruct_as_pca():
                 self.best.most_error = start.error
-        if resumed is not None:
+        if (
+            resumed is not None
+            and resumed.snapshot is not None
+            and resumed.solver == plan.solver
+        ):
             # Only now: the state given with the model, the best of the earlier run,
             # has been seen by the validation.
-            resumed.snapshot.restore(self.weights, self.optimizer)
+            snapshot = Snapshot.from_arrays(resumed.snapshot)
+            snapshot.restore(self.weights, self.optimizer)
 
     def run(self, begin: Callable[[], None], end: Callable[[], bool]) -> None:
         """Train until `max_iter`, convergence, or until `end` answers true.
@@ -264,29 +278,47 @@ class Training:
         begin, end : callable
             Called before and after each epoch.
         """
-        stopped = retries = False
+        stopped = False
         while self.n_epochs < self.plan.max_iter and not stopped:
-            if not retries:
-                begin()
+            n_whole = self.n_epochs
             before = Snapshot.take(self.weights, self.optimizer)
             try:
-                losses, check = self._epoch(), self.validate()
+                begin()
+                stopped = not self._advance(before) or end() or self._converged()
             except KeyboardInterrupt:
-                before.restore(self.weights, self.optimizer)
+                if self.n_epochs == n_whole:
+                    before.restore(self.weights, self.optimizer)
                 warnings.warn(
                     "Training interrupted by user; the last whole epoch is kept.",
                     stacklevel=2,
                 )
                 break
-            retries = not all(map(math.isfinite, [*losses, check.loss]))
-            if retries:
-                self._slow_down(before)
-                stopped = self.slowdown < LEAST_SLOWDOWN
-                continue
-            self._record(losses, check)
-            stopped = end() or self._converged()
         if self.n_epochs == self.plan.max_iter and not stopped:
             self._warn_if_improving()
+
+    def _advance(self, before: Snapshot) -> bool:
+        """Train an epoch, with smaller steps if need be; false if that is no help."""
+        while self.slowdown >= LEAST_SLOWDOWN:
+            losses, check = self._epoch(), self.validate()
+            if all(map(math.isfinite, [*losses, check.loss])):
+                self._record(losses, check)
+                return True
+            self._slow_down(before)
+        return False
+
+    def _must_reconstruct_as_pca(self) -> bool:
+        """Whether a state of better density must not reconstruct worse than the start.
+
+        Not where a larger beta asks for it, nor where the start reconstructs exactly,
+        having as many components as columns.
+        """
+        likelihood, linear = self.model.likelihood, self.model.encoder.linear
+        return (
+            linear is not None
+            and likelihood.linear_start_is_exact
+            and len(linear) < likelihood.n_features
+            and self.validate.beta <= 1.0
+        )
 
     @property
     def stays_linear(self) -> bool:
@@ -309,11 +341,14 @@ class Training:
         plan, epoch = self.plan, self.first_epoch + self.n_epochs
         n_components = len(self.model.order)
         device = self.train.x.device
-        sums = torch.zeros(3, device=device)
+        sums = torch.zeros(3, device=device, dtype=torch.float32)
         for step, (x, weights) in enumerate(self.train.shuffled(plan.seed, epoch)):
             progress = self.n_epochs + step / self.train.n_steps
             random = generator(plan.seed, Stream.NOISE, epoch, step, device=device)
-            noise = torch.randn((len(x), n_components), generator=random, device=device)
+            shape = (len(x), n_components)
+            noise = torch.randn(
+                shape, generator=random, device=device, dtype=torch.float32
+            )
             terms = self.objective(self.model, x, noise)
             parts = torch.stack((terms.reconstruction, terms.kl)) @ weights
             loss = parts[0] + plan.beta(progress, plan.max_iter) * parts[1]
@@ -346,6 +381,12 @@ class Training:
             self.best.offer(check.loss, self.weights.data, check.error)
         else:
             self.best.offer(loss)
+        if self._is_warming_up():
+            # The KL term still gains weight: losses so far say nothing of convergence,
+            # and training losses cannot be compared with those to come.
+            self.best.n_stale = 0
+            if not self.holds_out:
+                self.best = Best(self.plan.tol)
 
     def _slow_down(self, before: Snapshot) -> None:
         """Go back to before an epoch whose loss was not finite, with smaller steps."""
@@ -366,21 +407,17 @@ class Training:
             stacklevel=2,
         )
 
+    def _is_warming_up(self) -> bool:
+        return self.plan.beta(self.n_epochs, self.plan.max_iter) < self.validate.beta
+
     def _converged(self) -> bool:
-        plan = self.plan
-        if plan.beta(self.n_epochs, plan.max_iter) < plan.beta(
-            plan.max_iter, plan.max_iter
-        ):
-            # While the KL term still gains weight, the objective is not yet the one
-            # that the held-out loss tells about.
-            self.best.n_stale = 0
-        if plan.tol is None:
+        if self.plan.tol is None:
             return False
         return self.best.n_stale >= self.plan.n_iter_no_change
 
     def _warn_if_improving(self) -> None:
         """Warn where the last tenth of the epochs still improved by more than `tol`."""
-        curve = self.history.validation or self.history.loss
+        curve = self.best.losses
         window = max(1, self.plan.max_iter // 10)
         if self.plan.tol is None or len(curve) <= window:
             return

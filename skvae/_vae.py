@@ -76,7 +76,8 @@ class VAETransformer(LatentTransformer):
         `max_iter` epochs whatever the loss does.
     early_stopping : bool, default=True
         Hold out rows, stop when their loss no longer improves, and return the state
-        where it was least. With `init="pca"`, if no state beats the linear start, that
+        where it was least. With `init="pca"` that is the least among states that
+        reconstruct held-out rows no worse than the linear start; if none beats it, the
         start is fitted to all rows and returned. Without early stopping, or with fewer
         than 10 distinct rows, the training loss is watched and the last state
         returned.
@@ -87,8 +88,8 @@ class VAETransformer(LatentTransformer):
         Epochs without improvement after which training stops. `"auto"`: a fifth of
         `max_iter`, at least 10.
     warm_start : bool, default=False
-        Go on from the fitted state when `fit` is called again. The scaling of the
-        first fit is kept.
+        Go on from the fitted state when `fit` is called again. Scaling, seed and
+        `beta` of the first fit are kept; schedules of the learning rate start again.
     device : str or torch.device, default="auto"
         Where to train and answer. `"auto"`: a CUDA GPU if there is one, else the CPU.
     random_state : int, RandomState instance or None, default=None
@@ -117,7 +118,8 @@ class VAETransformer(LatentTransformer):
         Held-out loss before training and after each epoch; None without held-out
         rows.
     best_loss_ : float
-        Least held-out loss, or least training loss without held-out rows.
+        Held-out loss of the state returned, or least training loss without held-out
+        rows.
     hidden_layer_sizes_ : tuple of int
         Outcome of `hidden_layer_sizes`.
     activation_ : str
@@ -333,7 +335,7 @@ class VAETransformer(LatentTransformer):
         return resolve_beta(self.beta, signal_to_noise)
 
     @staticmethod
-    def _information(model, x):
+    def _information(model, x, center):
         mean, log_var = model.posterior(x)
         return model.prior.kl(mean, log_var)
 
@@ -345,6 +347,7 @@ class VAETransformer(LatentTransformer):
         # Pastur 1967); probabilistic PCA takes half its logarithm for information.
         noise = np.log1p(np.sqrt(n_columns / n_rows))
         carried = outcome["kl_per_component_"]
+        outcome["beta_"] = training.plan.beta
         outcome["n_active_components_"] = int((carried > noise).sum())
         return outcome
 

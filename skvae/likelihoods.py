@@ -25,6 +25,9 @@ __all__ = ["Bernoulli", "Gaussian", "Likelihood", "LikelihoodModel"]
 LARGEST = 1e15
 """Bound on model units, so that squares stay finite in float32."""
 
+LARGEST_RATIO = 1e300
+"""Bound on a scale shared by columns of very different magnitude."""
+
 
 class LikelihoodModel(nn.Module):
     """What every built likelihood can do.
@@ -39,6 +42,8 @@ class LikelihoodModel(nn.Module):
 
     n_features: int
     n_outputs: int
+    linear_start_is_exact = False
+    """Whether probabilistic PCA is the best linear model under this likelihood."""
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn location, scale and the like from all rows, in float64."""
@@ -113,6 +118,8 @@ class Likelihood(BaseEstimator):
 class _GaussianModel(LikelihoodModel):
     """Columns as location + scale * x, with x normal around the outputs."""
 
+    linear_start_is_exact = True
+
     unit: Tensor
     loc: Tensor
     scale: Tensor
@@ -129,9 +136,10 @@ class _GaussianModel(LikelihoodModel):
         self.register_buffer("loc", torch.zeros(n_features, dtype=torch.float64))
         if isinstance(noise, str):
             size = 1 if noise == "shared" else n_features
-            self.log_noise = nn.Parameter(torch.zeros(size))
+            self.log_noise = nn.Parameter(torch.zeros(size, dtype=torch.float32))
         else:
-            self.register_buffer("log_noise", torch.zeros(n_features))
+            log_noise = torch.zeros(n_features, dtype=torch.float32)
+            self.register_buffer("log_noise", log_noise)
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn each column's magnitude, mean and standard deviation."""
@@ -152,9 +160,13 @@ class _GaussianModel(LikelihoodModel):
         scale = np.sqrt(variance / rows.weights.sum())
         if self.scaling == "shared":
             scale = self._shared_scale(scale, unit)
-        scale[scale == 0.0] = 1.0 / unit[scale == 0.0]
+        loc = (first / unit)[0] + shift
+        # A constant column has no scale of its own.
+        constant = scale == 0.0
+        loc[constant] *= unit[constant]
+        unit[constant] = scale[constant] = 1.0
         self.unit.copy_(torch.from_numpy(unit))
-        self.loc.copy_(torch.from_numpy((first / unit)[0] + shift))
+        self.loc.copy_(torch.from_numpy(loc))
         self.scale.copy_(torch.from_numpy(scale))
         if not isinstance(self.noise, str):
             noise = math.log(self.noise) - self.log_scale()
@@ -166,7 +178,8 @@ class _GaussianModel(LikelihoodModel):
         """Return the root mean variance over all columns, in each column's unit."""
         largest = unit.max()
         rms = math.sqrt(np.mean((scale * (unit / largest)) ** 2))
-        return rms * (largest / unit)
+        with np.errstate(over="ignore"):
+            return np.minimum(rms * (largest / unit), LARGEST_RATIO)
 
     def log_scale(self) -> Tensor:
         """Return the logarithm of each column's scale in the units of `X`."""
@@ -203,10 +216,14 @@ class _GaussianModel(LikelihoodModel):
 
     def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
         """Return normal distributions in the units of `X`, float64."""
-        loc = (self.loc + self.scale * outputs.double()) * self.unit
+        loc = self.mean(outputs)
         noise = torch.exp(self._bounded_log_noise().double())
-        std = (noise * self.scale * self.unit).expand_as(loc)
-        return torch.distributions.Normal(loc, std)
+        std = (noise * self.scale * self.unit).clamp_min(torch.finfo(loc.dtype).tiny)
+        return torch.distributions.Normal(loc, std.expand_as(loc))
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the outputs in the units of `X`, float64."""
+        return (self.loc + self.scale * outputs.double()) * self.unit
 
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return mean + std * normal noise, in the units of `X`."""
@@ -292,7 +309,8 @@ class Gaussian(Likelihood):
             )
         noise: Any = self.noise
         named = isinstance(noise, str) and noise in ("shared", "column")
-        if not named and not (isinstance(noise, Real) and 0 < float(noise) < math.inf):
+        given = isinstance(noise, Real) and not isinstance(noise, bool)
+        if not named and not (given and 0 < float(noise) < math.inf):
             raise ValueError(
                 "Gaussian likelihood requires noise='shared', 'column' or a positive "
                 f"standard deviation. Got {self.noise!r}."
@@ -308,7 +326,8 @@ class _BernoulliModel(LikelihoodModel):
     def __init__(self, n_features: int) -> None:
         super().__init__()
         self.n_features = self.n_outputs = n_features
-        self.register_buffer("rate", torch.full((n_features,), 0.5).double())
+        rate = torch.full((n_features,), 0.5, dtype=torch.float64)
+        self.register_buffer("rate", rate)
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn each column's mean, kept off 0 and 1 by half a row."""

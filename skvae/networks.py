@@ -27,7 +27,7 @@ def _linear(n_in: int, n_out: int, generator: torch.Generator | None) -> nn.Line
     Biases are zero. torch's own initialization is skipped: it would advance the
     global generator.
     """
-    layer = skip_init(nn.Linear, n_in, n_out)
+    layer = skip_init(nn.Linear, n_in, n_out, dtype=torch.float32)
     if generator is None:
         nn.init.zeros_(layer.weight)
     else:
@@ -41,7 +41,7 @@ class _Constant(nn.Module):
 
     def __init__(self, n_out: int) -> None:
         super().__init__()
-        self.bias = nn.Parameter(torch.zeros(n_out))
+        self.bias = nn.Parameter(torch.zeros(n_out, dtype=torch.float32))
 
     def forward(self, h: Tensor) -> Tensor:
         return self.bias.expand(*h.shape[:-1], -1)
@@ -91,7 +91,8 @@ class _Network(nn.Module):
         super().__init__()
         self.linear: Any = None
         if n_linear:
-            self.linear = nn.Parameter(torch.zeros(n_linear, sizes[0]))
+            weights = torch.zeros(n_linear, sizes[0], dtype=torch.float32)
+            self.linear = nn.Parameter(weights)
         if n_linear and len(sizes) == 2:
             self.perceptron: _Constant | _Perceptron = _Constant(sizes[-1])
         else:

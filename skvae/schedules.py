@@ -5,6 +5,7 @@ factor of `learning_rate_init`; `beta=` takes one as the weight of the KL term.
 """
 
 import math
+from numbers import Real
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -14,6 +15,9 @@ __all__ = ["Constant", "Cosine", "OneCycle", "Schedule", "WarmUp"]
 
 class Schedule(BaseEstimator):
     """Base of all schedules: a call gives the value at a moment of the fit."""
+
+    _parts: tuple[str, ...] = ()
+    """Parameters that are a part of the fit, in [0, 1]."""
 
     def __call__(self, epoch: float, n_epochs: int) -> float:
         """Return the value at `epoch`.
@@ -81,6 +85,8 @@ class WarmUp(Schedule):
     0.25
     """
 
+    _parts = ("part",)
+
     def __init__(self, part: float = 0.5, value: float = 1.0) -> None:
         self.part = part
         self.value = value
@@ -117,6 +123,8 @@ class Cosine(Schedule):
     0.5
     """
 
+    _parts = ("warm_up",)
+
     def __init__(self, warm_up: float = 0.05, final: float = 0.0) -> None:
         self.warm_up = warm_up
         self.final = final
@@ -126,7 +134,7 @@ class Cosine(Schedule):
         done = min(1.0, epoch / n_epochs)
         if done < self.warm_up:
             return done / self.warm_up
-        fallen = (done - self.warm_up) / (1.0 - self.warm_up)
+        fallen = (done - self.warm_up) / max(1.0 - self.warm_up, 1e-9)
         return self.final + (1.0 - self.final) * 0.5 * (
             1.0 + math.cos(math.pi * fallen)
         )
@@ -155,6 +163,8 @@ class OneCycle(Schedule):
     1.0
     """
 
+    _parts = ("peak",)
+
     def __init__(
         self, peak: float = 0.3, start: float = 0.04, final: float = 0.0001
     ) -> None:
@@ -168,7 +178,7 @@ class OneCycle(Schedule):
         if done < self.peak:
             low, risen = self.start, done / self.peak
         else:
-            low, risen = self.final, (1.0 - done) / (1.0 - self.peak)
+            low, risen = self.final, (1.0 - done) / max(1.0 - self.peak, 1e-9)
         return low + (1.0 - low) * 0.5 * (1.0 - math.cos(math.pi * risen))
 
 
@@ -180,9 +190,23 @@ LEARNING_RATES: dict[str, Schedule] = {
 
 
 def as_schedule(value: Any) -> Schedule:
-    """Return a schedule from a schedule, the name of one, or a number."""
-    if isinstance(value, Schedule):
-        return value
+    """Return a schedule from a schedule, the name of one, or a number.
+
+    Raises
+    ------
+    ValueError
+        If a value or a part of the schedule is out of range.
+    """
     if isinstance(value, str):
         return LEARNING_RATES[value]
-    return Constant(float(value))
+    schedule = value if isinstance(value, Schedule) else Constant(float(value))
+    ours = type(schedule).__module__ == __name__
+    for name, number in schedule.get_params().items() if ours else ():
+        most = 1.0 if name in schedule._parts else math.inf
+        valid = isinstance(number, Real) and math.isfinite(number)
+        if not valid or not 0.0 <= number <= most:
+            raise ValueError(
+                f"{name} of {schedule!r} must be a number in [0, {most:g}]. Got "
+                f"{number!r}."
+            )
+    return schedule

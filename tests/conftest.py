@@ -2,6 +2,7 @@
 
 import os
 import random
+import warnings
 from pathlib import Path
 
 # scikit-learn skips its array API checks without this, and scipy reads it on import.
@@ -41,6 +42,7 @@ def global_state():
         torch.get_default_dtype(),
         torch.get_float32_matmul_precision(),
         torch.is_grad_enabled(),
+        list(warnings.filters),
     )
 
 

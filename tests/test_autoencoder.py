@@ -55,6 +55,14 @@ def test_components_come_in_order_of_their_importance(digits):
     assert (importance > 0).all()
 
 
+def test_importance_weights_rows_and_ignores_chunks(iris, monkeypatch):
+    weights = np.where(np.arange(150) < 20, 50, 1)
+    weighted = tiny().fit(iris, sample_weight=weights).importance_per_component_
+    monkeypatch.setattr("skvae._batches.CHUNK_VALUES", 40)
+    repeated = tiny().fit(np.repeat(iris, weights, axis=0)).importance_per_component_
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-5)
+
+
 def test_bernoulli_autoencoder_decodes_into_the_unit_interval(digits):
     autoencoder = tiny(likelihood="bernoulli", max_iter=3).fit(digits / 16)
     decoded = autoencoder.inverse_transform([[0.0, 0.0], [50.0, -50.0]])

@@ -225,8 +225,11 @@ def test_device_auto_is_the_cpu_without_a_gpu(monkeypatch):
 
 def test_device_auto_is_the_gpu_where_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert resolve_device("auto").type == "cuda"
     assert resolve_device("cuda:1").index == 1
+    with pytest.raises(RuntimeError, match="which sees 2"):
+        resolve_device("cuda:2")
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", torch.device("cuda")], ids=str)

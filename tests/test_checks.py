@@ -7,6 +7,7 @@ from sklearn.exceptions import NotFittedError
 
 from skvae import AutoencoderTransformer, VAETransformer
 from skvae.likelihoods import Gaussian
+from skvae.schedules import Constant, WarmUp
 
 # Fits of a few epochs may leave components idle, and say so.
 pytestmark = pytest.mark.filterwarnings("ignore:.*components carry nothing")
@@ -103,6 +104,11 @@ def test_bernoulli_domain_is_checked_in_transform():
         ({"hidden_layer_sizes": (8, 0)}, "hidden_layer_sizes must.*Got 0"),
         ({"hidden_layer_sizes": (8, 2.5)}, "hidden_layer_sizes must.*Got 2.5"),
         ({"device": "gpu"}, "device must.*Got 'gpu'"),
+        ({"device": "cuda:x"}, "device must.*Got 'cuda:x'"),
+        ({"beta": WarmUp(part=3)}, r"part of WarmUp\(part=3\).*\[0, 1\]. Got 3"),
+        ({"beta": Constant(-1)}, "value of Constant.*Got -1"),
+        ({"learning_rate": Constant("a")}, "value of Constant.*Got 'a'"),
+        ({"likelihood": Gaussian(noise=True)}, "noise='shared', 'column'"),
         ({"likelihood": Gaussian(noise="row")}, "noise='shared', 'column'"),
         ({"likelihood": Gaussian(noise=-1.0)}, "noise='shared', 'column'"),
         ({"likelihood": Gaussian(scaling="none")}, "scaling='column' or 'shared'"),
@@ -111,6 +117,17 @@ def test_bernoulli_domain_is_checked_in_transform():
 def test_invalid_parameter_is_refused(params, message):
     with pytest.raises(ValueError, match=message):
         VAETransformer(**params).fit(X)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [pd.date_range("2026-01-01", periods=30), [pd.NA] * 30, [{"a": 1}] * 30],
+    ids=["dates", "missing", "dicts"],
+)
+def test_column_that_holds_no_numbers_is_named(column):
+    frame = FRAME.assign(height=pd.Series(column))
+    with pytest.raises((TypeError, ValueError), match=r"numeric.*'height'"):
+        VAETransformer().fit(frame)
 
 
 def test_missing_gpu_is_refused(monkeypatch):

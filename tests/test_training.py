@@ -344,7 +344,7 @@ def test_training_resumed_equals_one_run(solver):
     whole = _run(_training(solver=solver, max_iter=6))
     first = _run(_training(solver=solver, max_iter=4))
     snapshot = first.finish().to_arrays()
-    resumed = Resumed(snapshot, first.n_epochs, first.history)
+    resumed = Resumed(snapshot, solver, first.n_epochs, first.history)
     model = copy.deepcopy(first.model)
     second = _run(_training(model, solver=solver, max_iter=2, resumed=resumed))
     assert torch.equal(_weights(second), _weights(whole))
@@ -356,7 +356,7 @@ def test_training_resumed_goes_on_from_the_last_state_and_remembers_the_best():
     options = {"held_out": True, "learning_rate_init": 1.0}
     first = _run(_training(**options))
     start, last = first.best.weights.clone(), first.finish()
-    resumed = Resumed(last.to_arrays(), first.n_epochs, first.history)
+    resumed = Resumed(last.to_arrays(), "adam", first.n_epochs, first.history)
     second = _training(copy.deepcopy(first.model), resumed=resumed, **options)
     assert torch.equal(second.weights.data, last.weights)
     assert second.best.loss == first.best.loss

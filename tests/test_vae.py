@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from sklearn.datasets import make_s_curve
@@ -19,7 +20,6 @@ from sklearn.preprocessing import StandardScaler
 from skvae import VAETransformer
 from skvae.likelihoods import Gaussian
 from skvae.schedules import Constant, WarmUp
-
 
 # Fits of a few epochs may leave components idle, and say so.
 pytestmark = pytest.mark.filterwarnings("ignore:.*components carry nothing")
@@ -304,12 +304,70 @@ def test_warm_start_goes_on_as_one_run_would(iris):
     assert parts.loss_curve_ == whole.loss_curve_
 
 
+def test_warm_start_may_be_turned_on_later(iris):
+    vae = tiny(max_iter=3).fit(iris)
+    vae.set_params(warm_start=True, solver="sgd", learning_rate_init=1e-4).fit(iris)
+    assert vae.n_iter_ == 6
+    assert len(vae.loss_curve_) == 6
+
+
+def test_warm_start_forgets_what_came_before_a_fresh_fit(iris):
+    vae = tiny(warm_start=True).fit(iris)
+    vae.set_params(warm_start=False, hidden_layer_sizes=(9,)).fit(iris)
+    vae.set_params(warm_start=True).fit(iris)
+    assert vae.n_iter_ == 10
+    assert vae.hidden_layer_sizes_ == (9,)
+
+
 def test_warm_start_never_returns_a_worse_held_out_state(iris):
     vae = tiny(max_iter=40, warm_start=True).fit(iris)
     before = vae.best_loss_
     vae.set_params(max_iter=3, learning_rate_init=10.0).fit(iris)
     assert vae.best_loss_ <= before
     assert len(vae.validation_curve_) == vae.n_iter_ + 1
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_modes_of_the_caller_do_not_change_the_fit(iris, mode):
+    with mode():
+        vae = tiny().fit(iris)
+    assert_same_fit(vae, tiny().fit(iris))
+
+
+def test_default_dtype_of_the_caller_does_not_change_the_fit(iris):
+    here = tiny().fit(iris)
+    text = pickle.dumps(here)
+    torch.set_default_dtype(torch.float64)
+    try:
+        there = tiny().fit(iris)
+        again = pickle.loads(text)
+        Z = again.transform(iris.astype(np.float32))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert_same_fit(here, there)
+    np.testing.assert_array_equal(Z, here.transform(iris.astype(np.float32)))
+
+
+def test_failed_refit_leaves_the_fitted_estimator_as_it_was(iris):
+    vae = tiny().fit(iris)
+    Z = vae.transform(iris)
+    with pytest.raises(ValueError, match="Got NaN"):
+        vae.fit(np.full((9, 2), np.nan))
+    np.testing.assert_array_equal(vae.transform(iris), Z)
+    assert vae.inverse_transform(Z).shape == iris.shape
+
+
+def test_weights_of_any_size_are_taken(iris):
+    weights = np.random.default_rng(0).integers(1, 4, size=150) * 2.0**1020
+    assert_same_fit(
+        tiny().fit(iris, None, weights), tiny().fit(iris, None, weights / 8)
+    )
+
+
+def test_bernoulli_start_is_no_worse_than_no_latent_variables():
+    X = np.random.default_rng(0).integers(0, 2, size=(900, 12)).astype(float)
+    vae = tiny(n_components=12, likelihood="bernoulli").fit(X)
+    assert vae.validation_curve_[0] < 12 * np.log(2) + 0.1
 
 
 def test_nothing_global_is_touched(untouched, iris):
@@ -381,11 +439,14 @@ def test_keyboard_interrupt_keeps_the_last_whole_epoch(iris):
                 threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
 
     vae = tiny(max_iter=100_000, learning_rate="constant", early_stopping=False)
-    vae.set_callbacks(Interrupt())
+    watcher = Interrupt()
+    vae.set_callbacks(watcher)
     with pytest.warns(UserWarning, match="interrupted"):
         vae.fit(iris)
     assert 3 <= vae.n_iter_ < 100_000
     assert len(vae.loss_curve_) == vae.n_iter_
+    names = [(name, i) for name, i, _ in watcher.ends]
+    assert names == [("epoch", i) for i in range(len(names) - 1)] + [("fit", 0)]
     same = tiny(max_iter=vae.n_iter_, learning_rate="constant", early_stopping=False)
     assert_same_fit(vae, same.fit(iris))
 
@@ -433,6 +494,7 @@ def test_callback_can_stop_a_fit(iris):
 
 def test_progress_bar_runs(iris, capsys):
     tiny().set_callbacks(ProgressBar()).fit(iris)
+    assert "VAETransformer" in capsys.readouterr().out
 
 
 def test_verbose_prints_a_line_per_epoch(iris, capsys):
