@@ -3,6 +3,7 @@
 import torch
 
 from skvae import objectives
+from skvae._apply import map_rows
 from skvae._base import LatentTransformer
 from skvae.schedules import Constant
 
@@ -201,7 +202,8 @@ class AutoencoderTransformer(LatentTransformer):
             outputs = model.decode(model.encode(x)[0])
             return -model.likelihood.residual(outputs, x).square().mean(-1)
 
-        return self._map_rows(minus_error, self._check_fitted_X(X))
+        X = self._check_fitted_X(X)
+        return map_rows(self.module_, minus_error, X)
 
     def _beta_for(self, signal_to_noise):
         return Constant(0.0)

@@ -13,10 +13,11 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from skvae._apply import decode, map_rows
 from skvae._batches import Batches, canonical_rows, resolve_device
 from skvae._checks import check_rows
-from skvae._model import Architecture, start_linear, start_marginal
-from skvae._random import normal_sequence, seed_from
+from skvae._model import Architecture
+from skvae._random import seed_from
 from skvae._recipe import resolve
 from skvae._sklearn import (
     CallbackSupportMixin,
@@ -26,7 +27,9 @@ from skvae._sklearn import (
     epoch_tasks,
     with_callbacks,
 )
-from skvae._training import Plan, Resumed, Training
+from skvae._start import start, start_linear
+from skvae._state import Resumed
+from skvae._training import Plan, Training
 from skvae._version import __version__
 from skvae.likelihoods import LIKELIHOODS, Likelihood, as_likelihood
 from skvae.networks import ACTIVATIONS
@@ -34,12 +37,6 @@ from skvae.schedules import LEARNING_RATES, Schedule
 
 LEAST_ROWS_TO_HOLD_OUT = 10
 """Fewer distinct rows than this are all trained on."""
-
-NOISE_FACTORS = (1.0, 3.0, 10.0, 30.0, 100.0)
-"""Factors of the noise that are tried where the linear start is an approximation."""
-
-N_ROWS_TO_TRY = 1000
-"""Rows on which they are compared."""
 
 
 class LatentTransformer(
@@ -151,9 +148,7 @@ class LatentTransformer(
             In the floating-point type of `X`.
         """
         X = self._check_fitted_X(X)
-        return self._map_rows(
-            lambda model, x: model.encode(x)[0], X, self.n_components_
-        )
+        return map_rows(self.module_, lambda model, x: model.encode(x)[0], X)
 
     def inverse_transform(self, Z):
         """Return the expected row at points of the latent space.
@@ -174,7 +169,7 @@ class LatentTransformer(
                 f"Z must have {self.n_components_} columns, one per component. Got "
                 f"{Z.shape[1]}. Pass what transform returns."
             )
-        return self._decode(Z, lambda p, outputs: p.mean(outputs))
+        return decode(self.module_, Z, lambda p, outputs: p.mean(outputs))
 
     def score(self, X, y=None, sample_weight=None):
         """Return the mean of `score_samples`, so that greater is better.
@@ -212,7 +207,7 @@ class LatentTransformer(
         else:
             model = architecture.build(seed)
             model.likelihood.fit_statistics(rows)
-            beta = self._beta_for(self._start(model, train))
+            beta = self._beta_for(start(model, train, self._objective))
         training = Training(
             model.to(device),
             self._objective,
@@ -245,32 +240,6 @@ class LatentTransformer(
                 "warm_start=False to start again."
             )
         return copy.deepcopy(self.module_)
-
-    def _start(self, model, rows):
-        """Set the weights to start from; return the signal to noise of a linear start.
-
-        Where probabilistic PCA is an approximation, so is its noise: the best of
-        several is taken.
-        """
-        if model.encoder.linear is None:
-            start_marginal(model)
-            return None
-        if model.likelihood.linear_start_is_exact:
-            return start_linear(model, rows)
-        some = rows.take(np.arange(min(len(rows), N_ROWS_TO_TRY)))
-        losses = {}
-        for factor in NOISE_FACTORS:
-            start_linear(model, rows, factor)
-            losses[factor] = self._loss(model, some)
-        return start_linear(model, rows, min(losses, key=losses.get))
-
-    @torch.inference_mode()
-    def _loss(self, model, rows):
-        """Return the mean loss of rows under one fixed draw each."""
-        x = np.concatenate([model.likelihood.prepare(X) for X, _ in rows.chunks()])
-        x = torch.from_numpy(x).to(torch.float32)
-        noise = normal_sequence(len(x), len(model.order), seed=0).to(torch.float32)
-        return float(sum(self._objective(model, x, noise)).mean())
 
     def _split(self, rows, fraction, seed):
         """Return (training rows, held-out rows or None)."""
@@ -365,45 +334,9 @@ class LatentTransformer(
             moments = moments + z.T @ (model.likelihood.encoder_inputs(x) - h_center)
         return information, moments
 
-    # How questions are answered, chunk by chunk
-
     def _check_fitted_X(self, X):
         check_is_fitted(self)
         return check_rows(self, X, self._architecture.likelihood, reset=False)
-
-    def _module_for(self, dtype):
-        """Return the module in a floating-point type.
-
-        Float64 questions get float64 answers: float32 products round differently in
-        batches of different shapes, which would make a row's answer depend on others.
-        """
-        if dtype == np.float32:
-            return self.module_
-        return copy.deepcopy(self.module_).double()
-
-    @torch.inference_mode()
-    def _map_rows(self, function, X, *shape, n_rows=4096):
-        """Return function(model, x) of the rows of X, (n_samples, *shape)."""
-        model = self._module_for(X.dtype)
-        dtype = torch.from_numpy(np.empty(0, X.dtype)).dtype
-        answers = np.empty((len(X), *shape), dtype=X.dtype)
-        for start in range(0, len(X), n_rows):
-            part = slice(start, start + n_rows)
-            x = torch.from_numpy(model.likelihood.prepare(X[part]))
-            x = x.to(device=model.sign.device, dtype=dtype)
-            answers[part] = function(model, x).cpu().numpy()
-        return answers
-
-    @torch.inference_mode()
-    def _decode(self, Z, function, n_rows=4096):
-        """Return function(likelihood, outputs) at points Z, (n_samples, n_features)."""
-        model = self._module_for(Z.dtype)
-        answers = np.empty((len(Z), self.n_features_in_), dtype=Z.dtype)
-        for start in range(0, len(Z), n_rows):
-            part = slice(start, start + n_rows)
-            z = torch.from_numpy(np.array(Z[part])).to(model.sign.device)
-            answers[part] = function(model.likelihood, model.decode(z)).cpu().numpy()
-        return answers
 
     # scikit-learn's protocols
 

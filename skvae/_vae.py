@@ -8,6 +8,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skvae import objectives
+from skvae._apply import decode, map_rows
 from skvae._base import LatentTransformer
 from skvae._random import Stream, generator, normal_sequence, seed_from
 from skvae._recipe import resolve_beta
@@ -251,7 +252,7 @@ class VAETransformer(LatentTransformer):
             mean, log_var = model.encode(x)
             return torch.stack((mean, torch.exp(0.5 * log_var)), dim=1)
 
-        both = self._map_rows(mean_and_std, X, 2, self.n_components_)
+        both = map_rows(self.module_, mean_and_std, X)
         return both[:, 0], both[:, 1]
 
     def sample(self, n_samples=1, random_state=None, *, kind="draw"):
@@ -281,11 +282,11 @@ class VAETransformer(LatentTransformer):
         seed = seed_from(random_state)
         device = self.module_.sign.device
         latent = generator(seed, Stream.LATENT, device=device)
-        z = self.module_.prior.draw(n_samples, latent)
+        z = self.module_.prior.draw(n_samples, latent).cpu().numpy()
         if kind == "mean":
-            return self._decode(z.cpu().numpy(), lambda p, outputs: p.mean(outputs))
+            return decode(self.module_, z, lambda p, outputs: p.mean(outputs))
         noise = generator(seed, Stream.OBSERVATION, device=device)
-        return self._decode(z.cpu().numpy(), lambda p, outputs: p.draw(outputs, noise))
+        return decode(self.module_, z, lambda p, outputs: p.draw(outputs, noise))
 
     def score_samples(self, X, *, bound="importance", n_draws=N_DRAWS):
         """Return an estimate of log p(x) of each row, in nats.
@@ -329,7 +330,7 @@ class VAETransformer(LatentTransformer):
             return objectives.BOUNDS[bound](model, x, noise.to(x.dtype))
 
         n_rows = max(1, 2**14 // n_draws)
-        return self._map_rows(log_prob, X, n_rows=n_rows)
+        return map_rows(self.module_, log_prob, X, n_rows)
 
     def _beta_for(self, signal_to_noise):
         return resolve_beta(self.beta, signal_to_noise)

@@ -1,6 +1,7 @@
 """Model + batch → per-row loss terms, and bounds on log p(x)."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from skvae._model import Model
 
 __all__ = [
     "BOUNDS",
+    "Objective",
     "Terms",
     "elbo",
     "elbo_bound",
@@ -23,6 +25,10 @@ class Terms(NamedTuple):
 
     reconstruction: Tensor
     kl: Tensor
+
+
+Objective = Callable[[Model, Tensor, Tensor], Terms]
+"""(model, x, noise) → terms of the loss."""
 
 
 def elbo(model: Model, x: Tensor, noise: Tensor) -> Terms:

@@ -9,7 +9,7 @@ import skvae
 
 ROOT = Path(skvae.__file__).parent
 
-# From the ground up. `displays` may be a file or a folder, `inspection` is optional.
+# From the ground up. A folder is one idea, like a file; inside it, files may meet.
 LAYERS = [
     {
         "_batches",
@@ -17,13 +17,14 @@ LAYERS = [
         "_random",
         "_recipe",
         "_sklearn",
+        "_state",
         "_version",
         "schedules",
     },
     {"likelihoods", "networks", "priors"},
-    {"_model"},
+    {"_apply", "_model"},
     {"objectives"},
-    {"_training"},
+    {"_start", "_training"},
     {"_base", "_checks"},
     {"_autoencoder", "_vae"},
     {"inspection"},
@@ -31,9 +32,11 @@ LAYERS = [
     {"__init__"},
 ]
 WITHIN_A_LAYER = {
+    ("_apply", "_model"),
     ("_base", "_checks"),
     ("_batches", "_random"),
     ("_recipe", "schedules"),
+    ("_state", "_optimizers"),
 }
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 
@@ -62,7 +65,7 @@ def _imported(path):
 
 
 def _may_import(name, other):
-    inside = name == other == "displays"
+    inside = name == other and (ROOT / name).is_dir()
     listed = (name, other) in WITHIN_A_LAYER
     return inside or listed or HEIGHT[other] < HEIGHT[name]
 

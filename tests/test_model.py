@@ -10,7 +10,8 @@ from scipy import stats
 from torch.testing import assert_close
 
 from skvae._batches import Rows
-from skvae._model import Architecture, start_linear, start_marginal
+from skvae._model import Architecture
+from skvae._start import start_linear, start_marginal
 from skvae.likelihoods import Bernoulli, Gaussian
 from skvae.objectives import log_weights
 from skvae.priors import StandardNormal

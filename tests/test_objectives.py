@@ -10,7 +10,8 @@ from scipy import stats
 from torch.distributions import Independent, Normal, kl_divergence
 
 from skvae._batches import Rows
-from skvae._model import Architecture, start_linear
+from skvae._model import Architecture
+from skvae._start import start_linear
 from skvae.likelihoods import Bernoulli, Gaussian
 from skvae.objectives import (
     elbo,

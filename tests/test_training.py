@@ -11,8 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from torch.testing import assert_close
 
 from skvae._batches import Batches, Rows
-from skvae._model import Architecture, start_linear
-from skvae._training import CLIP_PER_FEATURE, Best, Plan, Resumed, Training
+from skvae._model import Architecture
+from skvae._start import start_linear
+from skvae._state import Best, Resumed
+from skvae._training import CLIP_PER_FEATURE, Plan, Training
 from skvae.likelihoods import Gaussian
 from skvae.objectives import Terms, elbo, reconstruction
 from skvae.priors import StandardNormal

@@ -1,118 +1,21 @@
-r"""p(x given z): what a column is, how it is encoded, scored and drawn.
-
-A *spec* such as `Gaussian()` is what a user passes as `likelihood=`; it holds
-parameters only. Its `build` gives a *model*, a `torch.nn.Module` that owns everything
-about the columns of `X`: their domain, their statistics, what the encoder sees, the
-log-density of a row under the decoder's outputs, and draws. Inside, `x` is in *model
-units*, which `prepare` makes of `X`; answers to users are in the units of `X`.
-"""
+"""Normal columns with learned noise."""
 
 import math
-from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from skvae._batches import Rows
-
-__all__ = ["Bernoulli", "Gaussian", "Likelihood", "LikelihoodModel"]
+from skvae.likelihoods._contract import Likelihood, LikelihoodModel
 
 LARGEST = 1e15
 """Bound on model units, so that squares stay finite in float32."""
 
 LARGEST_RATIO = 1e300
 """Bound on a scale shared by columns of very different magnitude."""
-
-
-class LikelihoodModel(nn.Module):
-    """What every built likelihood can do.
-
-    Attributes
-    ----------
-    n_features : int
-        Number of columns of `X`, D.
-    n_outputs : int
-        Number of values that the decoder gives per row.
-    """
-
-    n_features: int
-    n_outputs: int
-    linear_start_is_exact = False
-    """Whether probabilistic PCA is the best linear model under this likelihood."""
-
-    def fit_statistics(self, rows: Rows) -> None:
-        """Learn location, scale and the like from all rows, in float64."""
-        raise NotImplementedError
-
-    def prepare(self, X: np.ndarray) -> np.ndarray:
-        """Return rows of `X` (B, D) in model units, float64."""
-        raise NotImplementedError
-
-    def encoder_inputs(self, x: Tensor) -> Tensor:
-        """Return what the encoder sees of rows in model units."""
-        raise NotImplementedError
-
-    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return log p(X given z) in the units of `X`, (B,), from model units."""
-        raise NotImplementedError
-
-    def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return rows minus their expectation, (B, D), in model units."""
-        raise NotImplementedError
-
-    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
-        """Return p(X given z) over single cells, in the units of `X`."""
-        raise NotImplementedError
-
-    def mean(self, outputs: Tensor) -> Tensor:
-        """Return the expectation of p(X given z), (B, D), in the units of `X`."""
-        return self.distribution(outputs).mean
-
-    def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Return one draw from p(X given z), (B, D), in the units of `X`."""
-        raise NotImplementedError
-
-    def marginal_outputs(self) -> Tensor:
-        """Return the outputs (n_outputs,) that fit best without any z."""
-        raise NotImplementedError
-
-    def marginal_inputs(self) -> Tensor:
-        """Return the expected encoder inputs (D,) under `marginal_outputs`."""
-        raise NotImplementedError
-
-    def linear_outputs(self, loadings: Tensor) -> Tensor:
-        """Turn directions of the encoder's inputs (K, D) into ones of the outputs.
-
-        To first order, moving the outputs along a direction returned moves the
-        expected encoder inputs along the direction given.
-        """
-        raise NotImplementedError
-
-    def start_noise(self, variances: Tensor) -> None:
-        """Set learned noise from residual variances (D,) in model units."""
-
-
-class Likelihood(BaseEstimator):
-    """Base of all likelihood specs."""
-
-    def build(self, n_features: int) -> LikelihoodModel:
-        """Return a model for `n_features` columns, without statistics yet."""
-        raise NotImplementedError
-
-    def check_domain(self, X: np.ndarray, name_of: Callable[[int], str]) -> None:
-        """Raise ValueError where a value of `X` is outside the domain.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-        name_of : callable
-            Gives a column's name, for the message, from its position.
-        """
 
 
 class _GaussianModel(LikelihoodModel):
@@ -316,122 +219,3 @@ class Gaussian(Likelihood):
                 f"standard deviation. Got {self.noise!r}."
             )
         return _GaussianModel(n_features, self.noise, self.scaling)
-
-
-class _BernoulliModel(LikelihoodModel):
-    """Columns in [0, 1] as they are; outputs are logits."""
-
-    rate: Tensor
-
-    def __init__(self, n_features: int) -> None:
-        super().__init__()
-        self.n_features = self.n_outputs = n_features
-        rate = torch.full((n_features,), 0.5, dtype=torch.float64)
-        self.register_buffer("rate", rate)
-
-    def fit_statistics(self, rows: Rows) -> None:
-        """Learn each column's mean, kept off 0 and 1 by half a row."""
-        total = sum(weights @ X for X, weights in rows.chunks())
-        rate = (total + 0.5) / (rows.weights.sum() + 1.0)
-        self.rate.copy_(torch.from_numpy(rate))
-
-    def prepare(self, X: np.ndarray) -> np.ndarray:
-        """Return the rows as they are, float64."""
-        return X.astype(np.float64, copy=False)
-
-    def encoder_inputs(self, x: Tensor) -> Tensor:
-        """Return the rows as they are."""
-        return x
-
-    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return minus the cross-entropy, (B,)."""
-        x = x.expand_as(outputs)
-        loss = F.binary_cross_entropy_with_logits(outputs, x, reduction="none")
-        return -loss.sum(-1)
-
-    def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return rows minus their expectation."""
-        return x - torch.sigmoid(outputs)
-
-    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
-        """Return Bernoulli distributions that accept intensities in [0, 1]."""
-        return torch.distributions.Bernoulli(logits=outputs, validate_args=False)
-
-    def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Return zeros and ones."""
-        uniform = torch.rand(
-            outputs.shape,
-            generator=generator,
-            dtype=outputs.dtype,
-            device=outputs.device,
-        )
-        return (uniform < torch.sigmoid(outputs)).to(outputs.dtype)
-
-    def marginal_outputs(self) -> Tensor:
-        """Return the logit of each column's mean."""
-        return torch.logit(self.rate)
-
-    def marginal_inputs(self) -> Tensor:
-        """Return each column's mean."""
-        return self.rate
-
-    def linear_outputs(self, loadings: Tensor) -> Tensor:
-        """Return the loadings over the slope of the sigmoid at the mean."""
-        # The floor keeps nearly constant columns from asking for unbounded logits.
-        slope = (self.rate * (1.0 - self.rate)).clamp_min(0.05)
-        return loadings / slope
-
-
-class Bernoulli(Likelihood):
-    r"""Binary columns, or intensities in [0, 1] such as grey pixels.
-
-    .. math:: \log p(X \mid z) = \sum_j X_j \log \pi_j(z)
-        + (1 - X_j) \log(1 - \pi_j(z))
-
-    Domain: [0, 1]. Link: logit, :math:`\pi = 1 / (1 + e^{-a})`. Values strictly
-    between 0 and 1 are taken as targets of the cross-entropy, as is common for
-    images [1]_; the score then is not the logarithm of a normalized density.
-
-    See Also
-    --------
-    Gaussian : For real-valued columns.
-
-    References
-    ----------
-    .. [1] Kingma & Welling (2013). Auto-encoding variational Bayes, appendix C.1.
-       https://arxiv.org/abs/1312.6114
-
-    Examples
-    --------
-    >>> Bernoulli()
-    Bernoulli()
-    """
-
-    def build(self, n_features: int) -> LikelihoodModel:
-        """Return a model for `n_features` columns, without statistics yet."""
-        return _BernoulliModel(n_features)
-
-    def check_domain(self, X: np.ndarray, name_of: Callable[[int], str]) -> None:
-        """Raise ValueError where a value of `X` is outside [0, 1]."""
-        low, high = X.min(axis=0), X.max(axis=0)
-        outside = np.flatnonzero((low < 0) | (high > 1))
-        if len(outside):
-            column = int(outside[0])
-            value = low[column] if low[column] < 0 else high[column]
-            raise ValueError(
-                "Bernoulli likelihood requires 0 <= X <= 1. Got "
-                f"{value:.6g} in column {name_of(column)}. Scale the column to "
-                "[0, 1] (for example X / 255, or MinMaxScaler(clip=True)), or use "
-                "likelihood='gaussian'."
-            )
-
-
-LIKELIHOODS: dict[str, type[Likelihood]] = {
-    "bernoulli": Bernoulli,
-    "gaussian": Gaussian,
-}
-
-
-def as_likelihood(value: Any) -> Likelihood:
-    """Return a likelihood spec from a spec or the name of one."""
-    return LIKELIHOODS[value]() if isinstance(value, str) else value
