@@ -40,7 +40,7 @@ class Cases:
     def get(self, measure, method):
         """Return a measure of the cases in which a method ran."""
         if ("ran", method) not in self.wide:
-            return pd.Series(dtype=float)
+            return pd.Series(dtype=float, index=self.wide.index[:0])
         ran = self.wide["ran", method].notna()
         if (measure, method) not in self.wide:
             return pd.Series(float("nan"), index=self.wide.index)[ran]
