@@ -160,7 +160,8 @@ class LatentTransformer(
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Mean of p(x given z), in the units of the training data.
+            Mean of p(x given z), in the units of the training data and the
+            floating-point type of `Z`.
         """
         check_is_fitted(self)
         Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
