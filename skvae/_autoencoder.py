@@ -52,9 +52,10 @@ class AutoencoderTransformer(LatentTransformer):
         `max_iter` epochs whatever the loss does.
     early_stopping : bool, default=True
         Hold out rows, stop when their loss no longer improves, and return the state
-        where it was least. With `init="pca"` that is the least among states that
-        reconstruct held-out rows no worse than the linear start; if none beats it, the
-        start is fitted to all rows and returned. Without early stopping, or with fewer
+        where it was least. With `init="pca"`, if no state beats the linear start, that
+        start is fitted to all rows and returned; with a Gaussian likelihood and fewer
+        components than columns, a state must not reconstruct held-out rows worse than
+        the start either. Without early stopping, or with fewer
         than 10 distinct rows, the training loss is watched and the last state
         returned.
     validation_fraction : "auto" or float, default="auto"

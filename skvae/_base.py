@@ -27,7 +27,7 @@ from skvae._sklearn import (
     epoch_tasks,
     with_callbacks,
 )
-from skvae._start import start, start_linear
+from skvae._start import start
 from skvae._state import Resumed
 from skvae._training import Plan, Training
 from skvae._version import __version__
@@ -286,8 +286,8 @@ class LatentTransformer(
         training.run(tasks.begin, end)
         last = training.finish()
         if training.stays_linear:
-            # The closed form needs no rows held out.
-            start_linear(training.model, rows)
+            # The start needs no rows held out.
+            start(training.model, rows, self._objective)
         outcome = self._outcome(training.model, training)
         outcome["_resumed"] = Resumed(
             last.to_arrays() if self.warm_start else None,

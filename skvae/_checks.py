@@ -33,7 +33,7 @@ def check_rows(
             ensure_all_finite=False,
         )
     except (TypeError, ValueError) as error:
-        columns = _text_columns(X)
+        columns = _non_numeric_columns(X)
         if not columns and "could not convert string to float" not in str(error):
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
@@ -73,7 +73,7 @@ def _refuse_non_finite(
         )
 
 
-def _text_columns(X: Any) -> str:
+def _non_numeric_columns(X: Any) -> str:
     """Name the columns of X that do not hold numbers, if it has such columns."""
     names = []
     for name in getattr(X, "columns", ()):

@@ -1,4 +1,4 @@
-"""The module that ties encoder, decoder, likelihood and prior, and its linear start."""
+"""The module that ties encoder, decoder, likelihood and prior."""
 
 from typing import Any, NamedTuple
 

@@ -171,7 +171,10 @@ def start(model: Model, rows: Rows, objective: Objective) -> float | None:
 def _loss(model: Model, rows: Rows, objective: Objective) -> float:
     """Return the mean loss of rows under one fixed draw each."""
     prepared = np.concatenate([model.likelihood.prepare(X) for X, _ in rows.chunks()])
-    x = torch.from_numpy(prepared).to(torch.float32)
-    noise = normal_sequence(len(x), len(model.order), seed=0).to(torch.float32)
+    noise = normal_sequence(len(rows), len(model.order), seed=0)
+    x, noise = (
+        values.to(device=model.sign.device, dtype=torch.float32)
+        for values in (torch.from_numpy(prepared), noise)
+    )
     terms = objective(model, x, noise)
     return float((terms.reconstruction + terms.kl).mean())

@@ -281,10 +281,12 @@ class Training:
                 f"rate lowered to {rate:.1g}. Look for extreme values in X, or lower "
                 "learning_rate_init."
             )
+        goes_on = f"goes on from there with the learning rate lowered to {rate:.1g}"
+        what = goes_on if self.slowdown >= LEAST_SLOWDOWN else "ends there"
         warnings.warn(
-            f"The loss was not finite in epoch {self.n_epochs + 1}. Training goes on "
-            f"from the epoch before with the learning rate lowered to {rate:.1g}; "
-            "lower learning_rate_init to avoid this.",
+            f"The loss was not finite in epoch {self.n_epochs + 1}. The epoch before "
+            f"is restored, and training {what}. Lower learning_rate_init to avoid "
+            "this.",
             ConvergenceWarning,
             stacklevel=2,
         )

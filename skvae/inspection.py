@@ -86,8 +86,19 @@ class FitReport:
         Returns
         -------
         report : FitReport
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no density to report.
         """
         check_is_fitted(estimator)
+        if not hasattr(estimator, "kl_per_component_"):
+            raise TypeError(
+                "FitReport requires a VAETransformer. Got "
+                f"{type(estimator).__name__}, which has no density. For a plain "
+                "autoencoder, compare score with PCA's reconstruction error."
+            )
         X_test = X if X_test is None else X_test
         decoded = estimator.inverse_transform(estimator.transform(X_test))
         scaler = StandardScaler().fit(X)

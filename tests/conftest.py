@@ -8,6 +8,7 @@ from pathlib import Path
 # scikit-learn skips its array API checks without this, and scipy reads it on import.
 os.environ["SCIPY_ARRAY_API"] = "1"
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -29,6 +30,14 @@ def data_folder():
     """Folder of the real data sets, named by SKVAE_DATA."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     return Path(os.environ.get("SKVAE_DATA", default))
+
+
+@pytest.fixture
+def no_screen():
+    """Draw without a screen, and close what was drawn."""
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
 
 
 def global_state():

@@ -31,11 +31,7 @@ from skvae.displays import (
 X, Y = (part[:60] for part in load_digits(return_X_y=True))
 
 
-@pytest.fixture(autouse=True)
-def _drawn_without_a_screen():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("no_screen")
 
 
 class Ramps(TransformerMixin, BaseEstimator):

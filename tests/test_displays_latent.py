@@ -1,6 +1,5 @@
 """The latent display draws every row where the estimator puts it."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,11 +17,7 @@ from skvae.displays import LatentDisplay
 X, Y = (part[:60] for part in load_digits(return_X_y=True))
 
 
-@pytest.fixture(autouse=True)
-def _drawn_without_a_screen():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("no_screen")
 
 
 def legend_texts(display):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from skvae import FitReport, VAETransformer
+from skvae import AutoencoderTransformer, FitReport, VAETransformer
 from skvae.likelihoods import Gaussian
 
 
@@ -54,6 +54,12 @@ def test_report_has_no_pca_density_for_other_likelihoods(digits):
 def test_report_needs_a_fitted_estimator(digits):
     with pytest.raises(NotFittedError):
         FitReport.from_estimator(VAETransformer(), digits)
+
+
+def test_report_refuses_a_model_without_density(digits):
+    autoencoder = AutoencoderTransformer(max_iter=1, tol=None).fit(digits)
+    with pytest.raises(TypeError, match=r"requires a VAETransformer. Got Autoenc"):
+        FitReport.from_estimator(autoencoder, digits)
 
 
 def test_noise_is_reported_as_components_that_carry_nothing():

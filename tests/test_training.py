@@ -267,7 +267,9 @@ def test_best_counts_gains_below_tol_as_stale_but_keeps_them():
 
 def test_training_repeats_an_epoch_with_smaller_steps_where_a_loss_is_lost():
     training = _training(objective=Accident(_lose, [4]), held_out=True)
-    with pytest.warns(ConvergenceWarning, match="not finite in epoch 2.* to 0.0001;"):
+    with pytest.warns(
+        ConvergenceWarning, match=r"not finite in epoch 2.* to 0\.0001\."
+    ):
         _run(training)
     assert training.slowdown == pytest.approx(0.1)
     assert training.n_epochs == 6

@@ -370,6 +370,14 @@ def test_bernoulli_start_is_no_worse_than_no_latent_variables():
     assert vae.validation_curve_[0] < 12 * np.log(2) + 0.1
 
 
+def test_bernoulli_fit_that_stays_linear_keeps_the_start_that_was_chosen():
+    X = np.random.default_rng(0).integers(0, 2, size=(900, 12)).astype(float)
+    vae = tiny(n_components=12, likelihood="bernoulli", learning_rate_init=30.0)
+    vae.fit(X)
+    assert np.argmin(vae.validation_curve_) == 0
+    assert vae.score(X) > -12 * np.log(2) - 0.1
+
+
 def test_nothing_global_is_touched(untouched, iris):
     vae = tiny(random_state=None).fit(iris)
     vae.transform(iris)
