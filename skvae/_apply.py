@@ -30,14 +30,17 @@ def map_rows(
     n_rows: int = CHUNK_ROWS,
 ) -> np.ndarray:
     """Return function(model, x) of rows X in model units, in the type of `X`."""
-    model = _in_type(model, X.dtype)
-    dtype = torch.float32 if X.dtype == np.float32 else torch.float64
-    answers = []
+    dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+    model = _in_type(model, dtype)
+    answers = np.empty(0)
     for begin in range(0, len(X), n_rows):
-        x = torch.from_numpy(model.likelihood.prepare(X[begin : begin + n_rows]))
-        x = x.to(device=model.sign.device, dtype=dtype)
-        answers.append(function(model, x).cpu().numpy())
-    return np.concatenate(answers)
+        part = slice(begin, begin + n_rows)
+        x = torch.from_numpy(np.array(model.likelihood.prepare(X[part]), dtype=dtype))
+        answer = function(model, x.to(model.sign.device)).cpu().numpy()
+        if not begin:
+            answers = np.empty((len(X), *answer.shape[1:]), dtype=answer.dtype)
+        answers[part] = answer
+    return answers
 
 
 @torch.inference_mode()

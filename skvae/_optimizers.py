@@ -5,9 +5,51 @@ those imports torch's compiler, which costs more than fitting a small table.
 """
 
 import math
+from collections.abc import Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
+
+
+def _fused_adam(
+    weights: Tensor,
+    gradient: Tensor,
+    slots: Mapping[str, Tensor],
+    n_steps: int,
+    rate: float,
+) -> None:
+    """Take a step of Adam with the kernel of torch's optimizers, which is private.
+
+    It passes over the memory once; the rule written in tensors passes seven times.
+    """
+    torch._fused_adam_(
+        [weights],
+        [gradient],
+        [slots["mean"]],
+        [slots["square"]],
+        [],
+        [torch.full((), float(n_steps), dtype=torch.float32, device=weights.device)],
+        lr=rate,
+        beta1=0.9,
+        beta2=0.999,
+        weight_decay=0.0,
+        eps=1e-8,
+        amsgrad=False,
+        maximize=False,
+    )
+
+
+@cache
+def _has_fused_adam(device: torch.device) -> bool:
+    """Whether torch has that kernel, with the arguments given here."""
+    ones = torch.ones((4, 1), dtype=torch.float32, device=device)
+    weights, gradient, mean, square = ones.unbind()
+    try:
+        _fused_adam(weights, gradient, {"mean": mean, "square": square}, 1, 0.1)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return True
 
 
 class Optimizer:
@@ -68,8 +110,11 @@ class Adam(Optimizer):
     slots = ("mean", "square")
 
     def _update(self, gradient: Tensor, learning_rate: float) -> None:
-        mean = self.state["mean"].lerp_(gradient, 0.1)
-        square = self.state["square"]
+        if _has_fused_adam(gradient.device):
+            _fused_adam(self.weights, gradient, self.state, self.n_steps, learning_rate)
+            return
+        mean, square = self.state["mean"], self.state["square"]
+        mean.lerp_(gradient, 0.1)
         square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
         scale = math.sqrt(1.0 - 0.999**self.n_steps)
         rate = learning_rate / (1.0 - 0.9**self.n_steps)

@@ -2,22 +2,37 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-__all__ = ["ACTIVATIONS", "Decoder", "Encoder"]
+from skvae._products import affine
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "identity": lambda h: h,
-    "logistic": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "gelu": F.gelu,
-    "silu": F.silu,
+__all__ = ["ACTIVATIONS", "Activation", "Decoder", "Encoder"]
+
+
+class Activation(NamedTuple):
+    """A function of each value, and how a gradient passes through it.
+
+    `backward` takes the gradient, the values before and the values after.
+    """
+
+    forward: Callable[[Tensor], Tensor]
+    backward: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+_aten = torch.ops.aten
+
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": Activation(lambda a: a, lambda g, a, h: g),
+    "logistic": Activation(torch.sigmoid, lambda g, a, h: _aten.sigmoid_backward(g, h)),
+    "tanh": Activation(torch.tanh, lambda g, a, h: _aten.tanh_backward(g, h)),
+    "relu": Activation(torch.relu, lambda g, a, h: _aten.threshold_backward(g, h, 0.0)),
+    "gelu": Activation(F.gelu, lambda g, a, h: _aten.gelu_backward(g, a)),
+    "silu": Activation(F.silu, lambda g, a, h: _aten.silu_backward(g, a)),
 }
 
 
@@ -47,7 +62,7 @@ class _Constant(nn.Module):
         return self.bias.expand(*h.shape[:-1], -1)
 
 
-class _Perceptron(nn.Module):
+class Perceptron(nn.Module):
     """Hidden layers, each followed by the activation, and a linear head."""
 
     def __init__(
@@ -59,7 +74,9 @@ class _Perceptron(nn.Module):
     ) -> None:
         super().__init__()
         pairs = list(pairwise(sizes))
-        self.hidden = nn.ModuleList(_linear(*pair, generator) for pair in pairs[:-1])
+        self.hidden: Any = nn.ModuleList(
+            _linear(*pair, generator) for pair in pairs[:-1]
+        )
         self.head = _linear(*pairs[-1], None if zero_head else generator)
         self.activation = activation
 
@@ -68,10 +85,10 @@ class _Perceptron(nn.Module):
         return self.head.bias
 
     def forward(self, h: Tensor) -> Tensor:
-        activation = ACTIVATIONS[self.activation]
+        activate = ACTIVATIONS[self.activation].forward
         for layer in self.hidden:
-            h = activation(layer(h))
-        return self.head(h)
+            h = activate(affine(h, layer.weight, layer.bias))
+        return affine(h, self.head.weight, self.head.bias)
 
 
 class _Network(nn.Module):
@@ -94,14 +111,28 @@ class _Network(nn.Module):
             weights = torch.zeros(n_linear, sizes[0], dtype=torch.float32)
             self.linear = nn.Parameter(weights)
         if n_linear and len(sizes) == 2:
-            self.perceptron: _Constant | _Perceptron = _Constant(sizes[-1])
+            self.perceptron: _Constant | Perceptron = _Constant(sizes[-1])
         else:
-            self.perceptron = _Perceptron(sizes, activation, generator, bool(n_linear))
+            self.perceptron = Perceptron(sizes, activation, generator, bool(n_linear))
 
     @property
     def bias(self) -> nn.Parameter:
         """Bias of the outputs."""
         return self.perceptron.bias
+
+
+LOG_VAR_BOUNDS = (-30.0, 10.0)
+"""Bounds far outside any useful log-variance, so that exp stays finite."""
+
+
+def bound_log_var(log_var: Tensor) -> Tensor:
+    """Return log-variances within their bounds."""
+    return log_var.clamp(*LOG_VAR_BOUNDS)
+
+
+def bound_log_var_backward(gradient: Tensor, log_var: Tensor) -> Tensor:
+    """Return the gradient by log-variances before they were bounded."""
+    return _aten.hardtanh_backward(gradient, log_var, *LOG_VAR_BOUNDS)
 
 
 class Encoder(_Network):
@@ -142,8 +173,7 @@ class Encoder(_Network):
         mean, log_var = self.perceptron(h), None
         if self.stochastic:
             mean, log_var = mean.chunk(2, dim=-1)
-            # Bounds far outside any useful value, so that exp stays finite.
-            log_var = log_var.clamp(-30.0, 10.0)
+            log_var = bound_log_var(log_var)
         if self.linear is not None:
             mean = mean + F.linear(h, self.linear)
         return mean, log_var

@@ -6,7 +6,13 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae import _batches
-from skvae._batches import Batches, canonical_rows, content_hashes, resolve_device
+from skvae._batches import (
+    Batches,
+    can_share,
+    canonical_rows,
+    content_hashes,
+    resolve_device,
+)
 
 CPU = torch.device("cpu")
 
@@ -237,3 +243,47 @@ def test_device_cuda_without_a_gpu_says_what_to_do(monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RuntimeError, match=r"requires a CUDA GPU.*Use device='auto'"):
         resolve_device(device)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_batches_converted_as_they_are_read_are_the_same(dtype):
+    X = np.random.default_rng(0).integers(0, 200, (40, 3)).astype(dtype)
+    rows = canonical_rows(X, np.ones(40))
+    kept = Batches.from_rows(rows, lambda X: 0.1 * X, CPU, 7)
+    read = Batches.from_rows(rows, lambda X: 0.1 * X, CPU, 7, most_bytes=0)
+    for name in ("shuffled", "in_order"):
+        arguments = (0, 1) if name == "shuffled" else ()
+        pairs = zip(
+            getattr(kept, name)(*arguments),
+            getattr(read, name)(*arguments),
+            strict=True,
+        )
+        for (x, weights), (other, other_weights) in pairs:
+            assert x.dtype == other.dtype == torch.float32
+            assert torch.equal(x, other)
+            assert torch.equal(weights, other_weights)
+
+
+def test_batches_in_the_units_of_the_model_are_read_where_they_lie():
+    X = np.random.default_rng(0).random((40, 3)).astype(np.float32)
+    rows = canonical_rows(X, np.ones(40))
+    copied = Batches.from_rows(rows, lambda X: X, CPU, 7)
+    shared = Batches.without_copy(rows, CPU, 7)
+    assert shared.source.x.data_ptr() == X.ctypes.data
+    for (x, _), (other, _) in zip(
+        copied.shuffled(0, 1), shared.shuffled(0, 1), strict=True
+    ):
+        assert torch.equal(x, other)
+
+
+@pytest.mark.parametrize("spoil", ["dtype", "order", "flags"])
+def test_arrays_that_torch_cannot_share_are_not_shared(spoil):
+    X = np.ones((4, 3), np.float32)
+    assert can_share(X)
+    if spoil == "dtype":
+        X = X.astype(np.float64)
+    elif spoil == "order":
+        X = np.asfortranarray(X)
+    else:
+        X.flags.writeable = False
+    assert not can_share(X)

@@ -14,6 +14,7 @@ LAYERS = [
     {
         "_batches",
         "_optimizers",
+        "_products",
         "_random",
         "_recipe",
         "_sklearn",
@@ -24,7 +25,8 @@ LAYERS = [
     {"likelihoods", "networks", "priors"},
     {"_apply", "_model"},
     {"objectives"},
-    {"_start", "_training"},
+    {"_start", "_step"},
+    {"_training"},
     {"_base", "_checks"},
     {"_autoencoder", "_vae"},
     {"inspection"},

@@ -14,6 +14,8 @@ from skvae.likelihoods._contract import Likelihood, LikelihoodModel
 class _BernoulliModel(LikelihoodModel):
     """Columns in [0, 1] as they are; outputs are logits."""
 
+    keeps_units = True
+
     rate: Tensor
 
     def __init__(self, n_features: int) -> None:
@@ -29,8 +31,8 @@ class _BernoulliModel(LikelihoodModel):
         self.rate.copy_(torch.from_numpy(rate))
 
     def prepare(self, X: np.ndarray) -> np.ndarray:
-        """Return the rows as they are, float64."""
-        return X.astype(np.float64, copy=False)
+        """Return the rows as they are."""
+        return X
 
     def encoder_inputs(self, x: Tensor) -> Tensor:
         """Return the rows as they are."""
@@ -41,6 +43,14 @@ class _BernoulliModel(LikelihoodModel):
         x = x.expand_as(outputs)
         loss = F.binary_cross_entropy_with_logits(outputs, x, reduction="none")
         return -loss.sum(-1)
+
+    def loss_and_gradient(
+        self, outputs: Tensor, x: Tensor, row_weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the cross-entropy, and the expectation minus the rows as gradient."""
+        loss = F.softplus(outputs).sum(-1) - torch.linalg.vecdot(outputs, x)
+        gradient = torch.sigmoid(outputs).sub_(x).mul_(row_weights[:, None])
+        return loss, gradient
 
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return rows minus their expectation."""

@@ -25,13 +25,15 @@ class LikelihoodModel(nn.Module):
     n_outputs: int
     linear_start_is_exact = False
     """Whether probabilistic PCA is the best linear model under this likelihood."""
+    keeps_units = False
+    """Whether model units are those of `X`, so that there is nothing to prepare."""
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn location, scale and the like from all rows, in float64."""
         raise NotImplementedError
 
     def prepare(self, X: np.ndarray) -> np.ndarray:
-        """Return rows of `X` (B, D) in model units, float64."""
+        """Return rows of `X` (B, D) in model units, float64 if they are computed."""
         raise NotImplementedError
 
     def encoder_inputs(self, x: Tensor) -> Tensor:
@@ -41,6 +43,21 @@ class LikelihoodModel(nn.Module):
     def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return log p(X given z) in the units of `X`, (B,), from model units."""
         raise NotImplementedError
+
+    def loss_and_gradient(
+        self, outputs: Tensor, x: Tensor, row_weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return -log p(X given z) of each row, and the gradient of its weighted sum.
+
+        The gradient (B, n_outputs) is by `outputs`; that by the likelihood's own
+        parameters is added to their `grad`. A likelihood may know a faster way than
+        this one, which asks autograd.
+        """
+        with torch.enable_grad():
+            outputs = outputs.detach().requires_grad_()
+            loss = -self.log_prob(outputs, x)
+            (loss @ row_weights).backward()
+        return loss.detach(), outputs.grad  # type: ignore[return-value]
 
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return rows minus their expectation, (B, D), in model units."""

@@ -113,6 +113,25 @@ class _GaussianModel(LikelihoodModel):
         noise = log_noise.expand(self.n_features).sum()
         return -0.5 * squares - noise - constant - jacobian
 
+    def loss_and_gradient(
+        self, outputs: Tensor, x: Tensor, row_weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return minus the log-density, and its gradients in closed form."""
+        log_noise = self._bounded_log_noise()
+        precision = torch.exp(-log_noise)
+        deviations = (outputs - x).mul_(precision)
+        constant = self.log_scale().sum() + log_noise.expand(self.n_features).sum()
+        constant = constant + 0.5 * self.n_features * math.log(2 * math.pi)
+        squares = torch.linalg.vecdot(deviations, deviations)
+        loss = 0.5 * squares + constant.to(squares.dtype)
+        if self.log_noise.grad is not None:
+            if self.noise == "shared":
+                by_noise = row_weights @ (self.n_features - squares)
+            else:
+                by_noise = row_weights @ (1.0 - deviations.square())
+            self.log_noise.grad.add_(by_noise * (log_noise == self.log_noise))
+        return loss, deviations.mul_(precision * row_weights[:, None])
+
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return standardized rows minus their expectation."""
         return x - outputs
