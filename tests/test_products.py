@@ -45,7 +45,7 @@ def test_products_equal_exact_ones(shape, dtype):
         dtype=dtype,
     )
     tight = {"rtol": 1e-5, "atol": 2e-4} if dtype == torch.float32 else {}
-    exact = [values.double() for values in (x, weight, bias, gradient, total)]
+    exact = [values.double().clone() for values in (x, weight, bias, gradient, total)]
     with torch.no_grad():
         assert_close(affine(x, weight, bias).double(), F.linear(*exact[:3]), **tight)
         assert_close(product(gradient, weight).double(), exact[3] @ exact[1], **tight)
