@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from skvae._products import affine
 
@@ -36,19 +35,34 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-def _linear(n_in: int, n_out: int, generator: torch.Generator | None) -> nn.Linear:
-    """Return a layer with Glorot weights, or zero ones where no generator is given.
+class Dense(nn.Module):
+    """A layer of weights (n_out, n_in) and a bias; Glorot weights, or zero without.
 
-    Biases are zero. torch's own initialization is skipped: it would advance the
-    global generator.
+    `torch.nn.Linear` would advance torch's global generator, and the ways around that
+    import a second's worth of its compiler.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+    generator : torch.Generator or None
+        Source of the initial weights; None makes them zero. The bias is zero.
     """
-    layer = skip_init(nn.Linear, n_in, n_out, dtype=torch.float32)
-    if generator is None:
-        nn.init.zeros_(layer.weight)
-    else:
-        nn.init.xavier_uniform_(layer.weight, generator=generator)
-    nn.init.zeros_(layer.bias)
-    return layer
+
+    def __init__(
+        self, n_in: int, n_out: int, generator: torch.Generator | None
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_out, n_in, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(n_out, dtype=torch.float32))
+        if generator is not None:
+            nn.init.xavier_uniform_(self.weight, generator=generator)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return affine(h, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """Return the sizes, for the representation."""
+        return f"{self.weight.shape[1]}, {self.weight.shape[0]}"
 
 
 class _Constant(nn.Module):
@@ -74,10 +88,8 @@ class Perceptron(nn.Module):
     ) -> None:
         super().__init__()
         pairs = list(pairwise(sizes))
-        self.hidden: Any = nn.ModuleList(
-            _linear(*pair, generator) for pair in pairs[:-1]
-        )
-        self.head = _linear(*pairs[-1], None if zero_head else generator)
+        self.hidden: Any = nn.ModuleList(Dense(*pair, generator) for pair in pairs[:-1])
+        self.head = Dense(*pairs[-1], None if zero_head else generator)
         self.activation = activation
 
     @property
@@ -87,8 +99,8 @@ class Perceptron(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         activate = ACTIVATIONS[self.activation].forward
         for layer in self.hidden:
-            h = activate(affine(h, layer.weight, layer.bias))
-        return affine(h, self.head.weight, self.head.bias)
+            h = activate(layer(h))
+        return self.head(h)
 
 
 class _Network(nn.Module):
