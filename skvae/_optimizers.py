@@ -7,6 +7,7 @@ those imports torch's compiler, which costs more than fitting a small table.
 import math
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,8 +17,8 @@ def _fused_adam(
     weights: Tensor,
     gradient: Tensor,
     slots: Mapping[str, Tensor],
-    n_steps: int,
-    rate: float,
+    clock: Tensor,
+    rate: float | Tensor,
 ) -> None:
     """Take a step of Adam with the kernel of torch's optimizers, which is private.
 
@@ -29,7 +30,7 @@ def _fused_adam(
         [slots["mean"]],
         [slots["square"]],
         [],
-        [torch.full((), float(n_steps), dtype=torch.float32, device=weights.device)],
+        [clock],
         lr=rate,
         beta1=0.9,
         beta2=0.999,
@@ -46,7 +47,8 @@ def _has_fused_adam(device: torch.device) -> bool:
     ones = torch.ones((4, 1), dtype=torch.float32, device=device)
     weights, gradient, mean, square = ones.unbind()
     try:
-        _fused_adam(weights, gradient, {"mean": mean, "square": square}, 1, 0.1)
+        slots = {"mean": mean, "square": square}
+        _fused_adam(weights, gradient, slots, ones[0, 0], 0.1)
     except (AttributeError, RuntimeError, TypeError):
         return False
     return True
@@ -71,16 +73,30 @@ class Optimizer:
         self.alpha = alpha
         self.decayed = decayed
         self.n_steps = 0
+        self.clock = torch.zeros((), dtype=torch.float32, device=weights.device)
         self.state = {name: torch.zeros_like(weights) for name in self.slots}
+
+    def can_be_recorded(self) -> bool:
+        """Whether `update` takes the learning rate as a tensor."""
+        return False
 
     def step(self, gradient: Tensor, learning_rate: float) -> None:
         """Take one step against `gradient`, which may be overwritten."""
+        self.tick()
+        self.update(gradient, learning_rate)
+
+    def tick(self) -> None:
+        """Count a step, which `update` then takes."""
         self.n_steps += 1
+        self.clock.fill_(self.n_steps)
+
+    def update(self, gradient: Tensor, learning_rate: Any) -> None:
+        """Change the weights, as the step that was counted last."""
         if self.alpha:
             gradient.addcmul_(self.weights, self.decayed, value=self.alpha)
         self._update(gradient, learning_rate)
 
-    def _update(self, gradient: Tensor, learning_rate: float) -> None:
+    def _update(self, gradient: Tensor, learning_rate: Any) -> None:
         raise NotImplementedError
 
 
@@ -89,7 +105,7 @@ class SGD(Optimizer):
 
     slots = ("momentum",)
 
-    def _update(self, gradient: Tensor, learning_rate: float) -> None:
+    def _update(self, gradient: Tensor, learning_rate: Any) -> None:
         momentum = self.state["momentum"].mul_(0.9).add_(gradient)
         self.weights.add_(momentum, alpha=-learning_rate)
 
@@ -99,7 +115,7 @@ class RMSprop(Optimizer):
 
     slots = ("square",)
 
-    def _update(self, gradient: Tensor, learning_rate: float) -> None:
+    def _update(self, gradient: Tensor, learning_rate: Any) -> None:
         square = self.state["square"].mul_(0.9).addcmul_(gradient, gradient, value=0.1)
         self.weights.addcdiv_(gradient, square.sqrt().add_(1e-7), value=-learning_rate)
 
@@ -109,9 +125,13 @@ class Adam(Optimizer):
 
     slots = ("mean", "square")
 
-    def _update(self, gradient: Tensor, learning_rate: float) -> None:
+    def can_be_recorded(self) -> bool:
+        """Whether torch has the kernel that takes tensors for numbers."""
+        return _has_fused_adam(self.weights.device)
+
+    def _update(self, gradient: Tensor, learning_rate: Any) -> None:
         if _has_fused_adam(gradient.device):
-            _fused_adam(self.weights, gradient, self.state, self.n_steps, learning_rate)
+            _fused_adam(self.weights, gradient, self.state, self.clock, learning_rate)
             return
         mean, square = self.state["mean"], self.state["square"]
         mean.lerp_(gradient, 0.1)
@@ -124,9 +144,12 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2)."""
 
-    def step(self, gradient: Tensor, learning_rate: float) -> None:
-        """Take one step against `gradient`, which may be overwritten."""
-        self.n_steps += 1
+    def can_be_recorded(self) -> bool:
+        """Whether `update` takes the learning rate as a tensor."""
+        return False
+
+    def update(self, gradient: Tensor, learning_rate: Any) -> None:
+        """Change the weights, as the step that was counted last."""
         if self.alpha:
             self.weights.addcmul_(
                 self.weights, self.decayed, value=-learning_rate * self.alpha

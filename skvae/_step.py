@@ -24,7 +24,7 @@ from skvae.objectives import Objective, elbo, reconstruction
 from skvae.priors import StandardNormalModel
 
 PIECE_ROWS = 1024
-"""Rows whose gradient is computed at once: few enough to stay in a cache."""
+"""Rows whose gradient a CPU computes at once: few enough to stay in its cache."""
 
 
 class AutogradStep:
@@ -44,7 +44,7 @@ class AutogradStep:
         self.model, self.objective, self.weights = model, objective, weights
 
     def __call__(
-        self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: float
+        self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: Any
     ) -> Tensor:
         """Set the gradient of the summed loss; return its two terms, (2,).
 
@@ -146,11 +146,11 @@ class WrittenStep:
 
     @torch.no_grad()
     def __call__(
-        self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: float
+        self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: Any
     ) -> Tensor:
         """Set the gradient as `AutogradStep` does."""
         self.weights.gradient.zero_()
-        if x.shape[0] <= PIECE_ROWS:
+        if x.shape[0] <= PIECE_ROWS or x.device.type != "cpu":
             return self._piece(x, row_weights, noise, beta)
         pieces = zip(
             x.split(PIECE_ROWS),
@@ -161,7 +161,7 @@ class WrittenStep:
         return torch.stack([self._piece(*piece, beta) for piece in pieces]).sum(0)
 
     def _piece(
-        self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: float
+        self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: Any
     ) -> Tensor:
         code = self.encoder.forward(self.likelihood.encoder_inputs(x))
         if not self.is_stochastic:

@@ -3,15 +3,17 @@
 import math
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
 
 from skvae._batches import Batches
 from skvae._model import Model
 from skvae._optimizers import SOLVERS
 from skvae._random import Stream, generator
+from skvae._replay import Replayed
 from skvae._state import Best, FlatWeights, History, Resumed, Snapshot
 from skvae._step import step_for
 from skvae.objectives import Objective
@@ -130,9 +132,12 @@ class Training:
         )
         self.weights = FlatWeights(model)
         self.step = step_for(model, objective, self.weights)
+        self.take: Callable[..., Tensor] = self._take_step
         self.optimizer = SOLVERS[plan.solver](
             self.weights.data, plan.alpha, self.weights.decayed
         )
+        if train.device.type == "cuda" and self.optimizer.can_be_recorded():
+            self.take = Replayed(self._take_step, self._snapshot, self._go_back)
         self.first_epoch = 0 if resumed is None else resumed.epoch
         self.n_epochs = 0
         self.history = History() if resumed is None else resumed.history.copy()
@@ -163,7 +168,13 @@ class Training:
         """Go on from where an earlier run ended, as far as it is known."""
         if resumed.snapshot is not None and resumed.solver == self.plan.solver:
             snapshot = Snapshot.from_arrays(resumed.snapshot)
-            snapshot.restore(self.weights, self.optimizer)
+            self._go_back(snapshot)
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot.take(self.weights, self.optimizer)
+
+    def _go_back(self, snapshot: Snapshot) -> None:
+        snapshot.restore(self.weights, self.optimizer)
 
     def run(self, begin: Callable[[], None], end: Callable[[], bool]) -> None:
         """Train until `max_iter`, convergence, or until `end` answers true.
@@ -177,13 +188,13 @@ class Training:
         stopped = False
         while self.n_epochs < self.plan.max_iter and not stopped:
             n_whole = self.n_epochs
-            before = Snapshot.take(self.weights, self.optimizer)
+            before = self._snapshot()
             try:
                 begin()
                 stopped = not self._advance(before) or end() or self._converged()
             except KeyboardInterrupt:
                 if self.n_epochs == n_whole:
-                    before.restore(self.weights, self.optimizer)
+                    self._go_back(before)
                 warnings.warn(
                     "Training interrupted by user; the last whole epoch is kept.",
                     stacklevel=2,
@@ -225,7 +236,7 @@ class Training:
 
     def finish(self) -> Snapshot:
         """Return to the best held-out state, if any; return the last state."""
-        last = Snapshot.take(self.weights, self.optimizer)
+        last = self._snapshot()
         if self.best.weights is not None:
             self.weights.data.copy_(self.best.weights)
         for p in self.model.parameters():
@@ -246,23 +257,29 @@ class Training:
                 shape, generator=random, device=device, dtype=torch.float32
             )
             betas.append(plan.beta(progress, plan.max_iter))
-            terms.append(self.step(x, weights, noise, betas[-1]))
-            self._descend(x.shape[0], progress)
+            self.optimizer.tick()
+            terms.append(self.take(x, weights, noise, betas[-1], self._rate(progress)))
         sums = torch.stack(terms).double()
         loss = sums[:, 0] + sums[:, 1] * torch.tensor(betas, device=device)
         totals = torch.stack((loss.sum(), *sums.sum(0))) / len(self.train)
         return totals.tolist()
 
-    def _descend(self, n_rows: int, progress: float) -> None:
-        """Take one optimizer step against the summed loss of `n_rows` rows."""
+    def _take_step(
+        self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: Any, rate: Any
+    ) -> Tensor:
+        """Change the weights by one step; return the loss's two terms, summed."""
+        terms = self.step(x, row_weights, noise, beta)
         gradient = self.weights.gradient
         most = CLIP_PER_FEATURE * self.model.likelihood.n_features
         # The norm of the sum; that of the mean, which is clipped, is as much smaller.
         norm = torch.dot(gradient, gradient).sqrt_()
-        gradient.mul_((most / norm).clamp_max(1.0 / n_rows))
-        rate = self.plan.learning_rate(progress, self.plan.max_iter)
-        rate *= self.plan.learning_rate_init * self.slowdown
-        self.optimizer.step(gradient, rate)
+        gradient.mul_((most / norm).clamp_max(1.0 / x.shape[0]))
+        self.optimizer.update(gradient, rate)
+        return terms
+
+    def _rate(self, progress: float) -> float:
+        factor = self.plan.learning_rate(progress, self.plan.max_iter)
+        return factor * self.plan.learning_rate_init * self.slowdown
 
     def _record(self, losses: list[float], check: Check) -> None:
         """Add an epoch to the history."""
@@ -285,7 +302,7 @@ class Training:
 
     def _slow_down(self, before: Snapshot) -> None:
         """Go back to before an epoch whose loss was not finite, with smaller steps."""
-        before.restore(self.weights, self.optimizer)
+        self._go_back(before)
         self.slowdown *= 0.1
         rate = self.slowdown * self.plan.learning_rate_init
         if self.slowdown < LEAST_SLOWDOWN and not self.n_epochs:

@@ -17,6 +17,7 @@ LAYERS = [
         "_products",
         "_random",
         "_recipe",
+        "_replay",
         "_sklearn",
         "_state",
         "_version",
