@@ -14,7 +14,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skvae._apply import decode, map_rows
-from skvae._batches import Batches, can_share, canonical_rows, resolve_device
+from skvae._batches import Batches, canonical_rows, resolve_device
 from skvae._checks import check_rows
 from skvae._model import Architecture
 from skvae._random import seed_from
@@ -254,10 +254,9 @@ class LatentTransformer(
         if rows is None:
             return None
         device = next(model.parameters()).device
-        likelihood, batch_size = model.likelihood, settings["batch_size"]
-        if device.type == "cpu" and likelihood.keeps_units and can_share(rows.X):
-            return Batches.without_copy(rows, device, batch_size)
-        return Batches.from_rows(rows, likelihood.prepare, device, batch_size)
+        likelihood = model.likelihood
+        prepare = None if likelihood.keeps_units else likelihood.prepare
+        return Batches.from_rows(rows, prepare, device, settings["batch_size"])
 
     def _plan(self, settings, beta, seed):
         return Plan(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,10 +68,6 @@ class Rows:
         for part in row_slices(len(self), self.n_features):
             rows = self.X[self.index[part]]
             yield rows.astype(np.float64, copy=False), self.weights[part]
-
-    def weights_on(self, device: torch.device) -> torch.Tensor:
-        """Return the weights as a float32 tensor."""
-        return torch.from_numpy(self.weights).to(device, torch.float32)
 
     def take(self, positions: np.ndarray) -> "Rows":
         """Return some of the rows, their weights again of mean one."""
@@ -144,10 +141,17 @@ def canonical_rows(X: np.ndarray, weights: np.ndarray) -> Rows:
     return Rows(X, order[starts], merged / merged.mean())
 
 
-def can_share(X: np.ndarray) -> bool:
+def _can_share(X: np.ndarray) -> bool:
     """Whether torch can read an array where it lies, as float32."""
     flags = X.flags
     return X.dtype == np.float32 and flags.c_contiguous and flags.writeable
+
+
+def _is_mapped(X: Any) -> bool:
+    """Whether an array's values lie in a file, to be read when they are asked for."""
+    while X is not None and not isinstance(X, np.memmap):
+        X = getattr(X, "base", None)
+    return X is not None
 
 
 class _Resident:
@@ -201,33 +205,31 @@ class Batches:
     def from_rows(
         cls,
         rows: Rows,
-        prepare: Callable[[np.ndarray], np.ndarray],
+        prepare: Callable[[np.ndarray], np.ndarray] | None,
         device: torch.device,
         batch_size: int,
         most_bytes: int = RESIDENT_BYTES,
     ) -> "Batches":
         """Return batches of rows, which `prepare` converts to the units of the model.
 
-        On the CPU, rows that would take more than `most_bytes` are not kept converted.
+        Without `prepare` they have these units, and the CPU reads them where they lie.
+        Rows that lie in a file, or would take more than `most_bytes`, are converted
+        for each batch; on other devices all rows are kept converted.
         """
-        streamed = _Streamed(rows, prepare, device)
         n_rows, n_columns = len(rows), rows.n_features
-        source: _Resident | _Streamed = streamed
-        if device.type != "cpu" or 4 * n_rows * n_columns <= most_bytes:
+        source: _Resident | _Streamed = _Streamed(rows, prepare or np.asarray, device)
+        is_large = 4 * n_rows * n_columns > most_bytes
+        if device.type == "cpu" and prepare is None and _can_share(rows.X):
+            index = torch.from_numpy(rows.index)
+            source = _Resident(torch.from_numpy(rows.X), index)
+        elif device.type != "cpu" or not (is_large or _is_mapped(rows.X)):
             size = (n_rows, n_columns)
             x = torch.empty(size, dtype=torch.float32, device=device)
             for part in row_slices(n_rows, n_columns):
-                x[part] = streamed.rows(part)
+                x[part] = source.rows(part)
             source = _Resident(x, torch.arange(n_rows, device=device))
-        return cls(source, rows.weights_on(device), n_columns, batch_size)
-
-    @classmethod
-    def without_copy(
-        cls, rows: Rows, device: torch.device, batch_size: int
-    ) -> "Batches":
-        """Return batches of rows that are in the units of the model already."""
-        source = _Resident(torch.from_numpy(rows.X), torch.from_numpy(rows.index))
-        return cls(source, rows.weights_on(device), rows.n_features, batch_size)
+        weights = torch.from_numpy(rows.weights).to(device, torch.float32)
+        return cls(source, weights, n_columns, batch_size)
 
     def __len__(self) -> int:
         return len(self.weights)

@@ -8,7 +8,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skvae import _batches
 from skvae._batches import (
     Batches,
-    can_share,
     canonical_rows,
     content_hashes,
     resolve_device,
@@ -264,12 +263,16 @@ def test_batches_converted_as_they_are_read_are_the_same(dtype):
             assert torch.equal(weights, other_weights)
 
 
+def _source_of(X, prepare=None):
+    rows = canonical_rows(X, np.ones(len(X)))
+    return Batches.from_rows(rows, prepare, CPU, 7)
+
+
 def test_batches_in_the_units_of_the_model_are_read_where_they_lie():
     X = np.random.default_rng(0).random((40, 3)).astype(np.float32)
-    rows = canonical_rows(X, np.ones(40))
-    copied = Batches.from_rows(rows, lambda X: X, CPU, 7)
-    shared = Batches.without_copy(rows, CPU, 7)
+    copied, shared = _source_of(X, lambda X: X), _source_of(X)
     assert shared.source.x.data_ptr() == X.ctypes.data
+    assert copied.source.x.data_ptr() != X.ctypes.data
     for (x, _), (other, _) in zip(
         copied.shuffled(0, 1), shared.shuffled(0, 1), strict=True
     ):
@@ -277,13 +280,31 @@ def test_batches_in_the_units_of_the_model_are_read_where_they_lie():
 
 
 @pytest.mark.parametrize("spoil", ["dtype", "order", "flags"])
-def test_arrays_that_torch_cannot_share_are_not_shared(spoil):
-    X = np.ones((4, 3), np.float32)
-    assert can_share(X)
+def test_batches_copy_what_torch_cannot_read(spoil):
+    X = np.random.default_rng(0).random((40, 3)).astype(np.float32)
+    spoilt = X.copy()
     if spoil == "dtype":
-        X = X.astype(np.float64)
+        spoilt = spoilt.astype(np.float64)
     elif spoil == "order":
-        X = np.asfortranarray(X)
+        spoilt = np.asfortranarray(spoilt)
     else:
-        X.flags.writeable = False
-    assert not can_share(X)
+        spoilt.flags.writeable = False
+    for (x, _), (other, _) in zip(
+        _source_of(X).shuffled(0, 1), _source_of(spoilt).shuffled(0, 1), strict=True
+    ):
+        assert torch.equal(x, other)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_batches_of_a_file_are_read_from_it(tmp_path, dtype):
+    X = np.random.default_rng(0).random((40, 3)).astype(dtype)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.asarray(np.load(tmp_path / "X.npy", mmap_mode="r"))
+    batches = _source_of(mapped, lambda X: 2 * X)
+    assert not hasattr(batches.source, "x")
+    for (x, _), (other, _) in zip(
+        batches.shuffled(0, 1),
+        _source_of(X, lambda X: 2 * X).shuffled(0, 1),
+        strict=True,
+    ):
+        assert torch.equal(x, other)
