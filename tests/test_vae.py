@@ -3,6 +3,7 @@
 import pickle
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -386,6 +387,21 @@ def test_nothing_global_is_touched(untouched, iris):
     vae.sample(3)
     vae.score(iris)
     pickle.loads(pickle.dumps(vae))
+
+
+def test_fits_in_threads_are_those_of_fits_alone(untouched, digits):
+    def settings():
+        return torch.get_float32_matmul_precision(), torch.get_default_dtype()
+
+    before = settings()
+    vaes = [tiny(random_state=seed) for seed in range(4)]
+    alone = [clone(vae).fit(digits).transform(digits) for vae in vaes]
+    with ThreadPoolExecutor(4) as pool:
+        fits = [pool.submit(vae.fit, digits) for vae in vaes]
+        while not all(fit.done() for fit in fits):
+            assert settings() == before
+    for fit, Z in zip(fits, alone, strict=True):
+        np.testing.assert_array_equal(fit.result().transform(digits), Z)
 
 
 # Training, seen from outside
