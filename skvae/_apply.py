@@ -14,12 +14,12 @@ CHUNK_ROWS = 4096
 
 
 def _in_type(model: Model, dtype: np.dtype) -> Model:
-    """Return the model in a floating-point type.
+    """Return a copy of the model, in a floating-point type.
 
     Float64 questions get float64 answers: float32 products round differently in
     batches of different shapes, which would make a row's answer depend on others.
     """
-    return model if dtype == np.float32 else copy.deepcopy(model).double()
+    return copy.copy(model) if dtype == np.float32 else copy.deepcopy(model).double()
 
 
 @torch.inference_mode()
@@ -31,6 +31,7 @@ def map_rows(
 ) -> np.ndarray:
     """Return function(model, x) of rows X in model units, in the type of `X`."""
     model = _in_type(model, X.dtype)
+    model.may_miss = bool(np.isnan(X).any())
     dtype = torch.float32 if X.dtype == np.float32 else torch.float64
     answers = []
     for begin in range(0, len(X), n_rows):

@@ -200,7 +200,7 @@ class LatentTransformer(
         X = check_rows(self, X, as_likelihood(self.likelihood), reset=not resumes)
         rows = canonical_rows(X, check_sample_weight(sample_weight, X))
         settings = resolve(self.get_params(deep=False), len(rows), X.shape[1])
-        architecture = self._architecture_for(settings, X.shape[1])
+        architecture = self._architecture_for(settings, X)
         seed = self._seed if resumes else seed_from(self.random_state)
         train, held_out = self._split(rows, settings["validation_fraction"], seed)
         if resumes:
@@ -221,14 +221,15 @@ class LatentTransformer(
         static |= {"_architecture": architecture, "_seed": seed, "_beta": beta}
         self._train(training, X, rows, static)
 
-    def _architecture_for(self, settings, n_features):
+    def _architecture_for(self, settings, X):
+        names = getattr(self, "feature_names_in_", None)
         return Architecture(
-            n_features=n_features,
+            n_features=X.shape[1],
             n_components=int(self.n_components),
             hidden_layer_sizes=settings["hidden_layer_sizes"],
             activation=settings["activation"],
             linear_path=self.init == "pca",
-            likelihood=copy.deepcopy(as_likelihood(self.likelihood)),
+            likelihood=as_likelihood(self.likelihood).resolve(X, names),
             prior=self._prior,
         )
 
@@ -326,13 +327,13 @@ class LatentTransformer(
         for x, weights in batches.in_order():
             weights = weights.double() / total
             center = center + weights @ model.posterior(x)[0].double()
-            h_center = h_center + weights @ model.likelihood.encoder_inputs(x).double()
+            h_center = h_center + weights @ model.inputs(x).double()
         for x, weights in batches.in_order():
             weights = weights.double() / total
             carried = self._information(model, x, center.to(x.dtype)).double()
             information = information + weights @ carried
             z = (model.posterior(x)[0].double() - center) * weights[:, None]
-            moments = moments + z.T @ (model.likelihood.encoder_inputs(x) - h_center)
+            moments = moments + z.T @ (model.inputs(x) - h_center)
         return information, moments
 
     def _check_fitted_X(self, X):

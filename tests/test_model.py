@@ -69,7 +69,7 @@ def _ppca_log_density(X, K):
 def _linear_map(model):
     """Return what encoding and decoding does to encoder inputs, and the noise."""
     product = model.decoder.linear @ model.encoder.linear
-    return product.detach().numpy(), model.likelihood.log_noise.detach().numpy()
+    return product.detach().numpy(), model.likelihood.noise().detach().numpy()
 
 
 # The linear start

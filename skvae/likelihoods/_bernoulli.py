@@ -9,64 +9,71 @@ from torch import Tensor
 
 from skvae._batches import Rows
 from skvae.likelihoods._contract import Likelihood, LikelihoodModel
+from skvae.likelihoods._draws import uniform
+from skvae.likelihoods._statistics import as_they_are, column_means, column_ranges
 
 
-class _BernoulliModel(LikelihoodModel):
-    """Columns in [0, 1] as they are; outputs are logits."""
+class UnitModel(LikelihoodModel):
+    """Columns in [0, 1] as they are; outputs are logits, or what is like them."""
 
     rate: Tensor
 
     def __init__(self, n_features: int) -> None:
         super().__init__()
-        self.n_features = self.n_outputs = n_features
+        self.n_features = self.n_inputs = self.n_outputs = n_features
         rate = torch.full((n_features,), 0.5, dtype=torch.float64)
         self.register_buffer("rate", rate)
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn each column's mean, kept off 0 and 1 by half a row."""
-        total = sum(weights @ X for X, weights in rows.chunks())
-        rate = (total + 0.5) / (rows.weights.sum() + 1.0)
-        self.rate.copy_(torch.from_numpy(rate))
+        mean, weight = column_means(rows, as_they_are)
+        self.rate.copy_(torch.from_numpy((mean * weight + 0.5) / (weight + 1.0)))
 
     def prepare(self, X: np.ndarray) -> np.ndarray:
         """Return the rows as they are, float64."""
         return X.astype(np.float64, copy=False)
 
-    def encoder_inputs(self, x: Tensor) -> Tensor:
+    def cell_inputs(self, x: Tensor) -> Tensor:
         """Return the rows as they are."""
         return x
 
-    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return minus the cross-entropy, (B,)."""
-        x = x.expand_as(outputs)
-        loss = F.binary_cross_entropy_with_logits(outputs, x, reduction="none")
-        return -loss.sum(-1)
-
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return rows minus their expectation."""
-        return x - torch.sigmoid(outputs)
+        return x - self.mean(outputs)
+
+    def marginal_inputs(self) -> Tensor:
+        """Return each column's mean."""
+        return self.rate
+
+
+class _BernoulliModel(UnitModel):
+    """Zeros and ones, or intensities scored as if they were."""
+
+    def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return minus the cross-entropy of each cell."""
+        x = x.expand_as(outputs)
+        return -F.binary_cross_entropy_with_logits(outputs, x, reduction="none")
 
     def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
         """Return Bernoulli distributions that accept intensities in [0, 1]."""
         return torch.distributions.Bernoulli(logits=outputs, validate_args=False)
 
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the probabilities of one."""
+        return torch.sigmoid(outputs)
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        """Return one where it is more likely than zero."""
+        return (outputs > 0.0).to(outputs.dtype)
+
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return zeros and ones."""
-        uniform = torch.rand(
-            outputs.shape,
-            generator=generator,
-            dtype=outputs.dtype,
-            device=outputs.device,
-        )
-        return (uniform < torch.sigmoid(outputs)).to(outputs.dtype)
+        u = uniform(outputs, generator)
+        return (u < torch.sigmoid(outputs)).to(outputs.dtype)
 
     def marginal_outputs(self) -> Tensor:
         """Return the logit of each column's mean."""
         return torch.logit(self.rate)
-
-    def marginal_inputs(self) -> Tensor:
-        """Return each column's mean."""
-        return self.rate
 
     def linear_outputs(self, loadings: Tensor) -> Tensor:
         """Return the loadings over the slope of the sigmoid at the mean."""
@@ -106,7 +113,7 @@ class Bernoulli(Likelihood):
 
     def check_domain(self, X: np.ndarray, name_of: Callable[[int], str]) -> None:
         """Raise ValueError where a value of `X` is outside [0, 1]."""
-        low, high = X.min(axis=0), X.max(axis=0)
+        low, high = column_ranges(X)
         outside = np.flatnonzero((low < 0) | (high > 1))
         if len(outside):
             column = int(outside[0])
