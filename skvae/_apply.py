@@ -14,12 +14,12 @@ CHUNK_ROWS = 4096
 
 
 def _in_type(model: Model, dtype: np.dtype) -> Model:
-    """Return the model in a floating-point type.
+    """Return a copy of the model, in a floating-point type.
 
     Float64 questions get float64 answers: float32 products round differently in
     batches of different shapes, which would make a row's answer depend on others.
     """
-    return model if dtype == np.float32 else copy.deepcopy(model).double()
+    return copy.copy(model) if dtype == np.float32 else copy.deepcopy(model).double()
 
 
 def _as_tensor(X: np.ndarray, dtype: np.dtype) -> Tensor:
@@ -37,6 +37,7 @@ def map_rows(
     """Return function(model, x) of rows X in model units, in the type of `X`."""
     dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
     model = _in_type(model, dtype)
+    model.may_miss = bool(np.isnan(X).any())
     answers = np.empty(0)
     for begin in range(0, len(X), n_rows):
         part = slice(begin, begin + n_rows)

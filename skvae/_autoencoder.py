@@ -200,8 +200,7 @@ class AutoencoderTransformer(LatentTransformer):
         """
 
         def minus_error(model, x):
-            outputs = model.decode(model.encode(x)[0])
-            return -model.likelihood.residual(outputs, x).square().mean(-1)
+            return -model.squared_error(model.posterior(x)[0], x)
 
         X = self._check_fitted_X(X)
         return map_rows(self.module_, minus_error, X)

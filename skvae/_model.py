@@ -21,13 +21,15 @@ class Architecture(NamedTuple):
     linear_path: bool
     likelihood: Likelihood
     prior: Prior | None
+    masks: bool = False
+    """Whether the encoder is told which cells are missing."""
 
     def build(self, seed: int) -> "Model":
         """Return the model with weights drawn from `seed`, without statistics."""
         likelihood = self.likelihood.build(self.n_features)
         shared = (self.activation, self.linear_path)
         encoder = Encoder(
-            self.n_features,
+            likelihood.n_inputs + self.masks * self.n_features,
             self.n_components,
             self.hidden_layer_sizes,
             *shared,
@@ -42,7 +44,7 @@ class Architecture(NamedTuple):
             generator(seed, Stream.WEIGHTS, 1),
         )
         prior = None if self.prior is None else self.prior.build(self.n_components)
-        return Model(encoder, decoder, likelihood, prior, self.n_components)
+        return Model(encoder, decoder, likelihood, prior, self.n_components, self.masks)
 
 
 class Model(nn.Module):
@@ -51,6 +53,15 @@ class Model(nn.Module):
     `encode` and `decode` work in the coordinates of the user, in which components are
     ordered by what they carry and have a fixed sign. Training works in those of the
     networks, which never change, so that it can go on after components were ordered.
+
+    Attributes
+    ----------
+    masks : bool
+        Whether the encoder sees, after the likelihood's inputs, one column per column
+        of `X` that is 1 where a cell is missing.
+    may_miss : bool
+        Whether NaN in rows is looked for, as a missing cell. False saves that time
+        where it is known that there is none.
     """
 
     order: Tensor
@@ -63,8 +74,10 @@ class Model(nn.Module):
         likelihood: LikelihoodModel,
         prior: PriorModel | None,
         n_components: int,
+        masks: bool,
     ) -> None:
         super().__init__()
+        self.masks = self.may_miss = masks
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
@@ -72,9 +85,43 @@ class Model(nn.Module):
         self.register_buffer("order", torch.arange(n_components))
         self.register_buffer("sign", torch.ones(n_components, dtype=torch.float32))
 
+    def observed(self, x: Tensor) -> Tensor | None:
+        """Return which cells are observed (B, D), or None where all are."""
+        return ~torch.isnan(x) if self.may_miss else None
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Return what the encoder sees of rows, masks apart: (B, n_inputs)."""
+        return self.likelihood.encoder_inputs(x, self.observed(x))
+
     def posterior(self, x: Tensor) -> tuple[Tensor, Any]:
-        """Return (mean, log-variance) of q(z given x), network coordinates."""
-        return self.encoder(self.likelihood.encoder_inputs(x))
+        """Return (mean, log-variance) of q(z given x), network coordinates.
+
+        Of a row without any observed cell it is the prior, a standard normal.
+        """
+        observed = self.observed(x)
+        h = self.likelihood.encoder_inputs(x, observed)
+        if self.masks:
+            missing = torch.zeros_like(x) if observed is None else ~observed
+            h = torch.cat((h, missing.to(h.dtype)), dim=-1)
+        mean, log_var = self.encoder(h)
+        if observed is None:
+            return mean, log_var
+        empty = ~observed.any(-1, keepdim=True)
+        mean = mean.masked_fill(empty, 0.0)
+        return mean, None if log_var is None else log_var.masked_fill(empty, 0.0)
+
+    def log_prob(self, z: Tensor, x: Tensor) -> Tensor:
+        """Return log p(observed cells of x given z), z in network coordinates."""
+        return self.likelihood.log_prob(self.decoder(z), x, self.observed(x))
+
+    def squared_error(self, z: Tensor, x: Tensor) -> Tensor:
+        """Return the mean squared residual of each row's observed cells, (B,)."""
+        squares = self.likelihood.residual(self.decoder(z), x).square()
+        observed = self.observed(x)
+        if observed is None:
+            return squares.mean(-1)
+        squares = torch.where(observed, squares, 0.0)
+        return squares.sum(-1) / observed.sum(-1).clamp_min(1)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Any]:
         """Return (mean, log-variance) of q(z given x), user coordinates."""

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.linalg
 import torch
 
-from skvae._batches import Rows
+from skvae._batches import Rows, row_slices
 from skvae._model import Model
 from skvae._random import normal_sequence
 from skvae.objectives import Objective
@@ -35,7 +35,9 @@ def _encoder_inputs(
     total = rows.weights.sum()
     for X, weights in rows.chunks():
         x = torch.from_numpy(model.likelihood.prepare(X))
-        yield model.likelihood.encoder_inputs(x).numpy(), weights / total
+        # Inputs may be wider than rows by far.
+        for part in row_slices(len(x), model.likelihood.n_inputs):
+            yield model.inputs(x[part]).numpy(), weights[part] / total
 
 
 def _leading(symmetric: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +109,7 @@ def start_linear(model: Model, rows: Rows, noise_factor: float = 1.0) -> float:
     signal_to_noise : float
         The largest eigenvalue over the noise, :math:`\lambda_1 / \sigma^2`.
     """
-    n_components, n_inputs = model.encoder.linear.shape
+    n_components, n_inputs = len(model.order), model.likelihood.n_inputs
     axes = _principal_axes(model, rows, min(n_components, n_inputs))
     floor = 1e-8 * max(axes.variances.mean(), 1e-8)
     noise = max(_residual_variance(axes) * noise_factor, floor)
@@ -116,9 +118,10 @@ def start_linear(model: Model, rows: Rows, noise_factor: float = 1.0) -> float:
     values, vectors = axes.values[kept], axes.vectors[:, kept]
     loadings = vectors.T * np.sqrt(values - noise * probabilistic)[:, None]
     log_var = np.log(noise / values) if probabilistic else np.empty(0)
-    _set_linear(model, axes.center, loadings / values[:, None], loadings, log_var)
     residual = axes.variances - np.square(loadings).sum(axis=0)
+    # First: what is left to noise may move the outputs that are best without z.
     model.likelihood.start_noise(torch.from_numpy(residual.clip(min=0.0)))
+    _set_linear(model, axes.center, loadings / values[:, None], loadings, log_var)
     return float(axes.values.max(initial=0.0) / noise)
 
 
@@ -132,13 +135,14 @@ def _set_linear(
 ) -> None:
     """Set the linear paths to mean = weights (h - center), h = center + z loadings.
 
-    Components beyond the number of loadings stay unused, with the prior as posterior.
+    Components beyond the number of loadings stay unused, with the prior as posterior,
+    and which cells are missing does not enter.
     """
     start_marginal(model)
     n_components, likelihood = len(model.order), model.likelihood
     n_used = len(loadings)
     encoder, decoder = model.encoder, model.decoder
-    encoder.linear.zero_()[:n_used] = torch.from_numpy(weights)
+    encoder.linear.zero_()[:n_used, : len(center)] = torch.from_numpy(weights)
     encoder.bias.zero_()[:n_used] = torch.from_numpy(-weights @ center)
     encoder.bias[n_components : n_components + len(log_var)] = torch.from_numpy(log_var)
     directions = torch.from_numpy(loadings).to(decoder.linear.device)
@@ -157,13 +161,14 @@ def start(model: Model, rows: Rows, objective: Objective) -> float | None:
     if model.encoder.linear is None:
         start_marginal(model)
         return None
-    if model.likelihood.linear_start_is_exact:
+    if model.likelihood.linear_start_is_exact and not model.masks:
         return start_linear(model, rows)
     some = rows.take(np.arange(min(len(rows), N_ROWS_TO_TRY)))
-    losses = {}
+    losses: dict[float, float] = {}
     for factor in NOISE_FACTORS:
-        start_linear(model, rows, factor)
-        losses[factor] = _loss(model, some, objective)
+        # Noise above every eigenvalue leaves no path that could be trained.
+        if start_linear(model, rows, factor) > 1.0 or not losses:
+            losses[factor] = _loss(model, some, objective)
     return start_linear(model, rows, min(losses, key=lambda factor: losses[factor]))
 
 

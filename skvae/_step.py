@@ -130,7 +130,8 @@ class _Network:
 class WrittenStep:
     """The gradient of the evidence lower bound, or of a plain autoencoder's loss.
 
-    For perceptrons and a standard normal prior; the likelihood is any.
+    For perceptrons, a standard normal prior and no missing cells; the likelihood is
+    any.
 
     Parameters
     ----------
@@ -196,6 +197,8 @@ Step = AutogradStep | WrittenStep
 
 
 def _can_be_written(model: Model, objective: Objective) -> bool:
+    if model.may_miss:
+        return False
     for network in (model.encoder, model.decoder):
         is_ours = type(network) in (Encoder, Decoder)
         if not is_ours or not isinstance(network.perceptron, Perceptron):

@@ -82,8 +82,7 @@ class _Validation:
             reconstruction = terms.reconstruction.expand(self.n_draws, -1).mean(0)
             losses = reconstruction + self.beta * terms.kl
             loss += float(losses.double() @ weights.double())
-            outputs = self.model.decoder(self.model.posterior(x)[0])
-            squares = self.model.likelihood.residual(outputs, x).square().mean(-1)
+            squares = self.model.squared_error(self.model.posterior(x)[0], x)
             error += float(squares.double() @ weights.double())
         return Check(loss / self.n_rows, error / self.n_rows)
 
@@ -217,12 +216,13 @@ class Training:
         """Whether a state of better density must not reconstruct worse than the start.
 
         Not where a larger beta asks for it, nor where the start reconstructs exactly,
-        having as many components as columns.
+        having as many components as columns, or is not exact, with missing cells.
         """
         likelihood, linear = self.model.likelihood, self.model.encoder.linear
         return (
             linear is not None
             and likelihood.linear_start_is_exact
+            and not self.model.masks
             and len(linear) < likelihood.n_features
             and self.validate.beta <= 1.0
         )

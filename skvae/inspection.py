@@ -7,6 +7,8 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from skvae.likelihoods import Gaussian
+
 __all__ = ["FitReport"]
 
 
@@ -106,7 +108,7 @@ class FitReport:
         pca = PCA(min(estimator.n_components_, *train.shape)).fit(train)
         projected = pca.inverse_transform(pca.transform(test))
         has_density = pca.n_components_ < min(train.shape) and pca.noise_variance_ > 0
-        gaussian = hasattr(estimator.module_.likelihood, "log_noise")
+        gaussian = isinstance(estimator._architecture.likelihood, Gaussian)
         log_likelihood_pca = np.nan
         if has_density and gaussian:
             log_likelihood_pca = pca.score(test) - np.log(scaler.scale_).sum()

@@ -49,7 +49,7 @@ def elbo(model: Model, x: Tensor, noise: Tensor) -> Terms:
     """
     mean, log_var = model.posterior(x)
     z = mean + torch.exp(0.5 * log_var) * noise
-    log_prob = model.likelihood.log_prob(model.decoder(z), x)
+    log_prob = model.log_prob(z, x)
     return Terms(-log_prob, model.prior.kl(mean, log_var).sum(-1))
 
 
@@ -59,7 +59,7 @@ def reconstruction(model: Model, x: Tensor, noise: Tensor) -> Terms:
     The loss is -log p(x given the code) (Hinton & Salakhutdinov 2006).
     """
     code, _ = model.posterior(x)
-    log_prob = model.likelihood.log_prob(model.decoder(code), x)
+    log_prob = model.log_prob(code, x)
     return Terms(-log_prob, torch.zeros_like(log_prob))
 
 
@@ -76,7 +76,7 @@ def log_weights(model: Model, x: Tensor, noise: Tensor) -> Tensor:
     mean, log_var = model.posterior(x)
     z = mean + torch.exp(0.5 * log_var) * noise
     log_q = -0.5 * (noise.square() + log_var + math.log(2 * math.pi)).sum(-1)
-    log_p = model.likelihood.log_prob(model.decoder(z), x)
+    log_p = model.log_prob(z, x)
     return log_p + model.prior.log_prob(z) - log_q
 
 

@@ -58,7 +58,7 @@ def x(model):
 
 def _evidence(model):
     loadings = model.decoder.linear.numpy()
-    noise = model.likelihood.log_noise.exp().item()
+    noise = model.likelihood.noise().exp().item()
     covariance = loadings @ loadings.T + noise**2 * np.eye(4)
     scale = X.std(axis=0)
     covariance = scale[:, None] * covariance * scale

@@ -122,6 +122,9 @@ def test_step_is_written_for_the_standard_models_alone():
         return type(step_for(model, objective, FlatWeights(model)))
 
     assert kind(_model(), elbo) is WrittenStep
+    incomplete = _model()
+    incomplete.may_miss = True
+    assert kind(incomplete, elbo) is AutogradStep
     assert kind(_model(prior=False), reconstruction) is WrittenStep
     assert kind(_model(), lambda *batch: elbo(*batch)) is AutogradStep
     assert kind(_model(hidden=()), elbo) is AutogradStep

@@ -9,10 +9,28 @@ from torch import Tensor
 
 from skvae._batches import Rows
 from skvae.likelihoods._contract import Likelihood, LikelihoodModel
+from skvae.likelihoods._draws import uniform
+from skvae.likelihoods._statistics import as_they_are, column_means, column_ranges
 
 
-class _BernoulliModel(LikelihoodModel):
-    """Columns in [0, 1] as they are; outputs are logits."""
+def check_unit_interval(
+    X: np.ndarray, name_of: Callable[[int], str], likelihood: str
+) -> None:
+    """Raise ValueError where an observed value of `X` is outside [0, 1]."""
+    low, high = column_ranges(X)
+    outside = np.flatnonzero((low < 0) | (high > 1))
+    if len(outside):
+        column = int(outside[0])
+        value = low[column] if low[column] < 0 else high[column]
+        raise ValueError(
+            f"{likelihood} likelihood requires 0 <= X <= 1. Got {value:.6g} in column "
+            f"{name_of(column)}. Scale the column to [0, 1] (for example X / 255, or "
+            "MinMaxScaler(clip=True)), or use likelihood='gaussian'."
+        )
+
+
+class UnitModel(LikelihoodModel):
+    """Columns in [0, 1] as they are; outputs are logits, or what is like them."""
 
     keeps_units = True
 
@@ -20,29 +38,39 @@ class _BernoulliModel(LikelihoodModel):
 
     def __init__(self, n_features: int) -> None:
         super().__init__()
-        self.n_features = self.n_outputs = n_features
+        self.n_features = self.n_inputs = self.n_outputs = n_features
         rate = torch.full((n_features,), 0.5, dtype=torch.float64)
         self.register_buffer("rate", rate)
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn each column's mean, kept off 0 and 1 by half a row."""
-        total = sum(weights @ X for X, weights in rows.chunks())
-        rate = (total + 0.5) / (rows.weights.sum() + 1.0)
-        self.rate.copy_(torch.from_numpy(rate))
+        mean, weight = column_means(rows, as_they_are)
+        self.rate.copy_(torch.from_numpy((mean * weight + 0.5) / (weight + 1.0)))
 
     def prepare(self, X: np.ndarray) -> np.ndarray:
         """Return the rows as they are."""
         return X
 
-    def encoder_inputs(self, x: Tensor) -> Tensor:
+    def cell_inputs(self, x: Tensor) -> Tensor:
         """Return the rows as they are."""
         return x
 
-    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return minus the cross-entropy, (B,)."""
+    def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return rows minus their expectation."""
+        return x - self.mean(outputs)
+
+    def marginal_inputs(self) -> Tensor:
+        """Return each column's mean."""
+        return self.rate
+
+
+class _BernoulliModel(UnitModel):
+    """Zeros and ones, or intensities scored as if they were."""
+
+    def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return minus the cross-entropy of each cell."""
         x = x.expand_as(outputs)
-        loss = F.binary_cross_entropy_with_logits(outputs, x, reduction="none")
-        return -loss.sum(-1)
+        return -F.binary_cross_entropy_with_logits(outputs, x, reduction="none")
 
     def loss_and_gradient(
         self, outputs: Tensor, x: Tensor, row_weights: Tensor
@@ -52,31 +80,26 @@ class _BernoulliModel(LikelihoodModel):
         gradient = torch.sigmoid(outputs).sub_(x).mul_(row_weights[:, None])
         return loss, gradient
 
-    def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return rows minus their expectation."""
-        return x - torch.sigmoid(outputs)
-
     def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
         """Return Bernoulli distributions that accept intensities in [0, 1]."""
         return torch.distributions.Bernoulli(logits=outputs, validate_args=False)
 
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the probabilities of one."""
+        return torch.sigmoid(outputs)
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        """Return one where it is more likely than zero."""
+        return (outputs > 0.0).to(outputs.dtype)
+
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return zeros and ones."""
-        uniform = torch.rand(
-            outputs.shape,
-            generator=generator,
-            dtype=outputs.dtype,
-            device=outputs.device,
-        )
-        return (uniform < torch.sigmoid(outputs)).to(outputs.dtype)
+        u = uniform(outputs, generator)
+        return (u < torch.sigmoid(outputs)).to(outputs.dtype)
 
     def marginal_outputs(self) -> Tensor:
         """Return the logit of each column's mean."""
         return torch.logit(self.rate)
-
-    def marginal_inputs(self) -> Tensor:
-        """Return each column's mean."""
-        return self.rate
 
     def linear_outputs(self, loadings: Tensor) -> Tensor:
         """Return the loadings over the slope of the sigmoid at the mean."""
@@ -116,14 +139,4 @@ class Bernoulli(Likelihood):
 
     def check_domain(self, X: np.ndarray, name_of: Callable[[int], str]) -> None:
         """Raise ValueError where a value of `X` is outside [0, 1]."""
-        low, high = X.min(axis=0), X.max(axis=0)
-        outside = np.flatnonzero((low < 0) | (high > 1))
-        if len(outside):
-            column = int(outside[0])
-            value = low[column] if low[column] < 0 else high[column]
-            raise ValueError(
-                "Bernoulli likelihood requires 0 <= X <= 1. Got "
-                f"{value:.6g} in column {name_of(column)}. Scale the column to "
-                "[0, 1] (for example X / 255, or MinMaxScaler(clip=True)), or use "
-                "likelihood='gaussian'."
-            )
+        check_unit_interval(X, name_of, "Bernoulli")
