@@ -205,8 +205,8 @@ class AutoencoderTransformer(LatentTransformer):
         X = self._check_fitted_X(X)
         return map_rows(self.module_, minus_error, X)
 
-    def _beta_for(self, signal_to_noise):
-        return Constant(0.0)
+    def _weights_for(self, model, signal_to_noise):
+        return Constant(0.0), 0.0
 
     @staticmethod
     def _information(model, x, center):

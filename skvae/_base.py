@@ -48,9 +48,9 @@ class LatentTransformer(
     """Base of the estimators; a subclass says what is trained and what is answered.
 
     A subclass defines `_prior` (a prior spec, or None for a deterministic code),
-    `_objective`, `_beta_for` (the schedule of the KL term), `_information` (what each
-    component carries about each row) and `_information_name` (the attribute that keeps
-    its mean).
+    `_objective`, `_weights_for` (the schedule of the KL term, and the share of code
+    rows), `_information` (what each component carries about each row) and
+    `_information_name` (the attribute that keeps its mean).
     """
 
     _parameter_constraints: dict = {
@@ -207,21 +207,21 @@ class LatentTransformer(
         seed = self._seed if resumes else seed_from(self.random_state)
         train, held_out = self._split(rows, settings["validation_fraction"], seed)
         if resumes:
-            model, beta = self._resumed_model(architecture), self._beta
+            model, weights = self._resumed_model(architecture), self._weights
         else:
             model = architecture.build(seed)
             model.likelihood.fit_statistics(rows)
-            beta = self._beta_for(start(model, train, self._objective))
+            weights = self._weights_for(model, start(model, train, self._objective))
         training = Training(
             model.to(device),
             self._objective,
             self._batches(model, train, settings),
             self._batches(model, held_out, settings),
-            self._plan(settings, beta, seed),
+            self._plan(settings, weights, seed),
             self._resumed if resumes else None,
         )
         static = {f"{name}_": value for name, value in settings.items()}
-        static |= {"_architecture": architecture, "_seed": seed, "_beta": beta}
+        static |= {"_architecture": architecture, "_seed": seed, "_weights": weights}
         self._train(training, X, rows, static)
 
     def _architecture_for(self, settings, likelihood, n_features):
@@ -261,13 +261,15 @@ class LatentTransformer(
         prepare = None if likelihood.keeps_units else likelihood.prepare
         return Batches.from_rows(rows, prepare, device, settings["batch_size"])
 
-    def _plan(self, settings, beta, seed):
+    def _plan(self, settings, weights, seed):
+        beta, code_share = weights
         return Plan(
             solver=self.solver,
             learning_rate_init=settings["learning_rate_init"],
             learning_rate=settings["learning_rate"],
             alpha=self.alpha,
             beta=beta,
+            code_share=code_share,
             max_iter=settings["max_iter"],
             tol=self.tol,
             n_iter_no_change=settings["n_iter_no_change"],

@@ -9,6 +9,10 @@ from skvae.schedules import Constant, Schedule, WarmUp, as_schedule
 N_STEPS = 4000
 """Optimizer steps that a default fit may take, if epochs stay within the bounds."""
 
+CODE_SHARE, WEAK_CODE_SHARE = 0.25, 0.1
+"""Shares of the rows of a batch that are decoded at the mean of their posterior, where
+the linear start is strong and where it is weak."""
+
 LEAST_SIGNAL = 2.0
 """Largest eigenvalue over noise below which a linear start is weak."""
 
@@ -63,19 +67,29 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
     }
 
 
-def resolve_beta(beta: Any, signal_to_noise: float | None) -> Schedule:
-    """Return the schedule of the KL term's weight.
+def resolve_weights(
+    beta: Any, code_share: Any, signal_to_noise: float | None, trades: bool
+) -> tuple[Schedule, float]:
+    """Return the schedule of the KL term's weight, and the share of code rows.
 
     Parameters
     ----------
     beta : "auto", float or Schedule
-        Parameter of an estimator.
+    code_share : "auto" or float
+        Parameters of an estimator.
     signal_to_noise : float or None
         Largest eigenvalue over the noise of the linear start, if there was one. Near
-        1 the start holds noise only, and a KL term of full weight would keep it there.
+        1 the start holds noise only: a KL term of full weight would keep it there, and
+        hardly any density can be had in exchange for reconstructions.
+    trades : bool
+        Whether density may be given for better reconstructions by default.
     """
+    is_weak = signal_to_noise is not None and signal_to_noise <= LEAST_SIGNAL
+    if isinstance(code_share, str):
+        share = WEAK_CODE_SHARE if is_weak else CODE_SHARE
+        code_share = share if trades and isinstance(beta, str) else 0.0
     if not isinstance(beta, str):
-        return as_schedule(beta)
-    if signal_to_noise is None or signal_to_noise > LEAST_SIGNAL:
-        return Constant()
-    return WarmUp()
+        return as_schedule(beta), float(code_share)
+    weight = 1.0 - code_share
+    schedule = WarmUp(value=weight) if is_weak else Constant(weight)
+    return schedule, float(code_share)

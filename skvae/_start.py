@@ -152,6 +152,20 @@ def _set_linear(
     decoder.bias.add_(likelihood.linear_outputs(offset[None])[0])
 
 
+def expected_gain(
+    n_components: int, n_columns: int, n_rows: int, n_all_rows: int
+) -> float:
+    r"""Return what probabilistic PCA gains by being fitted to more rows.
+
+    The maximum-likelihood fit of p parameters to n rows is expected to lose
+    :math:`p / 2n` nats on a new row, to first order (Akaike 1974). Here p counts the
+    mean, the loadings up to rotation, and the noise.
+    """
+    k = min(n_components, n_columns)
+    n_parameters = n_columns * (k + 1) - k * (k - 1) // 2 + 1
+    return 0.5 * n_parameters * (1 / n_rows - 1 / n_all_rows)
+
+
 def start(model: Model, rows: Rows, objective: Objective) -> float | None:
     """Set the weights to start from; return the signal to noise of a linear start.
 

@@ -1,6 +1,7 @@
 """The state of a training run: weights, history, snapshots, the best so far."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -107,20 +108,22 @@ class Best:
         self.tol = tol or 0.0
         self.loss = math.inf
         self.losses: list[float] = []
-        self.most_error = math.inf
         self.weights: Tensor | None = None
         self.n_stale = 0
         self._reference = math.inf
 
     def offer(
-        self, loss: float, weights: Tensor | None = None, error: float = 0.0
+        self,
+        loss: float,
+        weights: Tensor | None = None,
+        may_be_kept: Callable[[], bool] = lambda: True,
     ) -> None:
         """Take the loss, and a copy of the weights, if it is the least so far.
 
-        A state that reconstructs held-out rows worse than `most_error` is not taken.
+        `may_be_kept` is asked only then; a state of which it is false is not taken.
         """
         self.losses.append(loss)
-        if loss < self.loss and error <= self.most_error:
+        if loss < self.loss and may_be_kept():
             self.loss = loss
             self.weights = None if weights is None else weights.clone()
         if loss < self._reference - self.tol:

@@ -14,13 +14,17 @@ from skvae._model import Model
 from skvae._optimizers import SOLVERS
 from skvae._random import Stream, generator
 from skvae._replay import Replayed
+from skvae._start import expected_gain
 from skvae._state import Best, FlatWeights, History, Resumed, Snapshot
 from skvae._step import step_for
-from skvae.objectives import Objective
+from skvae.objectives import Objective, importance_bound
 from skvae.schedules import Schedule
 
 N_VALIDATION_LOSSES = 512
 """Held-out losses are means of at least so many terms, by repeated draws if need be."""
+
+N_DENSITY_DRAWS = 16
+"""Draws per row of the bound by which a held-out density is told."""
 
 LEAST_SLOWDOWN = 1e-4
 """A fit whose loss is not finite even with steps slowed down so much has failed."""
@@ -42,6 +46,7 @@ class Plan(NamedTuple):
     tol: float | None
     n_iter_no_change: int
     seed: int
+    code_share: float = 0.0
 
 
 class Check(NamedTuple):
@@ -49,6 +54,13 @@ class Check(NamedTuple):
 
     loss: float
     error: float
+
+
+class _Bar(NamedTuple):
+    """What another state must reach on held-out rows to be kept, not the start."""
+
+    error: float
+    density: float
 
 
 class _Validation:
@@ -66,25 +78,42 @@ class _Validation:
         self.model, self.rows, self.objective = model, rows, objective
         self.n_draws, self.n_rows = n_draws, n_rows or len(rows)
         self.beta = plan.beta(plan.max_iter, plan.max_iter)
-        self.seed = plan.seed
+        self.code_share, self.seed = plan.code_share, plan.seed
 
     @torch.inference_mode()
     def __call__(self) -> Check:
-        n_components = len(self.model.order)
         loss = error = 0.0
         for i, (x, weights) in enumerate(self.rows.in_order(self.n_rows)):
-            random = generator(self.seed, Stream.VALIDATION, i, device=x.device)
-            shape = (self.n_draws, len(x), n_components)
-            noise = torch.randn(
-                shape, generator=random, device=x.device, dtype=torch.float32
-            )
+            noise = self._noise(i, x, self.n_draws)
             terms = self.objective(self.model, x, noise)
             reconstruction = terms.reconstruction.expand(self.n_draws, -1).mean(0)
+            if self.code_share:
+                at_code = self.objective(self.model, x, torch.zeros_like(noise[:1]))
+                reconstruction.lerp_(at_code.reconstruction[0], self.code_share)
             losses = reconstruction + self.beta * terms.kl
             loss += float(losses.double() @ weights.double())
             squares = self.model.squared_error(self.model.posterior(x)[0], x)
             error += float(squares.double() @ weights.double())
         return Check(loss / self.n_rows, error / self.n_rows)
+
+    @torch.inference_mode()
+    def density(self) -> float:
+        """Return the mean importance-weighted log-density; 0 without a prior."""
+        total = 0.0
+        if self.model.prior is None:
+            return total
+        for i, (x, weights) in enumerate(self.rows.in_order(self.n_rows)):
+            noise = self._noise(i, x, N_DENSITY_DRAWS)
+            bound = importance_bound(self.model, x, noise)
+            total += float(bound.double() @ weights.double())
+        return total / self.n_rows
+
+    def _noise(self, chunk: int, x: Tensor, n_draws: int) -> Tensor:
+        random = generator(self.seed, Stream.VALIDATION, chunk, device=x.device)
+        shape = (n_draws, len(x), len(self.model.order))
+        return torch.randn(
+            shape, generator=random, device=x.device, dtype=torch.float32
+        )
 
 
 def _keep_freed_memory() -> None:
@@ -141,6 +170,7 @@ class Training:
         self.n_epochs = 0
         self.history = History() if resumed is None else resumed.history.copy()
         self.best = Best(plan.tol)
+        self.bar: _Bar | None = None
         self.slowdown = 1.0
         self.holds_out = held_out is not None
         if held_out is None:
@@ -160,8 +190,27 @@ class Training:
         self.best.offer(check.loss, self.weights.data)
         if is_first:
             self.history.validation.append(check.loss)
-        if self._must_reconstruct_as_pca():
-            self.best.most_error = check.error
+        if self._starts_at_pca():
+            self.bar = self._bar_at(check, is_first)
+
+    def _bar_at(self, check: Check, is_first: bool) -> _Bar:
+        """Return what other states are held to, given the check of the start."""
+        n_components, n_columns = self.model.encoder.linear.shape
+        n_train, n_held_out = len(self.train), len(self.validate.rows)
+        gain = expected_gain(n_components, n_columns, n_train, n_train + n_held_out)
+        # With as many components as columns the start reconstructs exactly.
+        error = check.error if n_components < n_columns else math.inf
+        density = self.validate.density() if self.model.prior is not None else -math.inf
+        return _Bar(error, density + gain * is_first)
+
+    def _may_be_kept(self, check: Check) -> bool:
+        if self.bar is None:
+            return True
+        # The second is dear, and is asked only where the first holds.
+        return (
+            check.error <= self.bar.error
+            and self.validate.density() >= self.bar.density
+        )
 
     def _restore(self, resumed: Resumed) -> None:
         """Go on from where an earlier run ended, as far as it is known."""
@@ -212,18 +261,12 @@ class Training:
             self._slow_down(before)
         return False
 
-    def _must_reconstruct_as_pca(self) -> bool:
-        """Whether a state of better density must not reconstruct worse than the start.
-
-        Not where a larger beta asks for it, nor where the start reconstructs exactly,
-        having as many components as columns, or is not exact, with missing cells.
-        """
-        likelihood, linear = self.model.likelihood, self.model.encoder.linear
+    def _starts_at_pca(self) -> bool:
+        """Whether other states are held to the start; not where beta is above 1."""
         return (
-            linear is not None
-            and likelihood.linear_start_is_exact
+            self.model.encoder.linear is not None
+            and self.model.likelihood.linear_start_is_exact
             and not self.model.masks
-            and len(linear) < likelihood.n_features
             and self.validate.beta <= 1.0
         )
 
@@ -256,6 +299,8 @@ class Training:
             noise = torch.randn(
                 shape, generator=random, device=device, dtype=torch.float32
             )
+            # Batches are shuffled, so that any rows will do.
+            noise[: round(plan.code_share * len(noise))] = 0.0
             betas.append(plan.beta(progress, plan.max_iter))
             self.optimizer.tick()
             terms.append(self.take(x, weights, noise, betas[-1], self._rate(progress)))
@@ -290,7 +335,9 @@ class Training:
         self.history.kl.append(kl)
         if self.holds_out:
             self.history.validation.append(check.loss)
-            self.best.offer(check.loss, self.weights.data, check.error)
+            self.best.offer(
+                check.loss, self.weights.data, lambda: self._may_be_kept(check)
+            )
         else:
             self.best.offer(loss)
         if self._is_warming_up():

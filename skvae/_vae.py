@@ -11,8 +11,9 @@ from skvae import objectives
 from skvae._apply import decode, map_rows
 from skvae._base import LatentTransformer
 from skvae._random import Stream, generator, normal_sequence, seed_from
-from skvae._recipe import resolve_beta
+from skvae._recipe import resolve_weights
 from skvae._sklearn import Interval, StrOptions
+from skvae.networks import Perceptron
 from skvae.priors import StandardNormal
 from skvae.schedules import Schedule
 
@@ -43,9 +44,17 @@ class VAETransformer(LatentTransformer):
         `"bernoulli"` for values in [0, 1]. See :mod:`skvae.likelihoods`.
     beta : "auto", float or Schedule, default="auto"
         Weight of the KL term [2]_; a schedule lets it change while training.
-        `"auto"`: 1; but `WarmUp(part=0.5)`, from 0 to 1 during the first half of the
-        fit, where the linear start is weak: its largest eigenvalue is below twice its
-        noise, and a full KL term would keep it there.
+        `"auto"`: 1 - `code_share`; but rising to that from 0 during the first half of
+        the fit, `WarmUp(part=0.5)`, where the linear start is weak: its largest
+        eigenvalue is at most twice its noise, and a full KL term would keep it there.
+    code_share : "auto" or float, default="auto"
+        Share s of the rows of a batch, in [0, 1), that are decoded at the mean of their
+        posterior instead of at a draw. With `beta` = 1 - s the loss is (1 - s) times
+        minus the evidence lower bound, plus s times the loss of
+        :class:`AutoencoderTransformer`: reconstructions gain more than the density
+        loses. `"auto"`: 0.25, or 0.1 where the linear start is weak; but 0, the
+        textbook's loss, where `beta` is given, with a likelihood other than Gaussian,
+        with `init="random"`, or without hidden layers.
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
         `()` makes the model linear. `"auto"`: two layers of twice the number of
@@ -78,11 +87,12 @@ class VAETransformer(LatentTransformer):
     early_stopping : bool, default=True
         Hold out rows, stop when their loss no longer improves, and return the state
         where it was least. With `init="pca"`, if no state beats the linear start, that
-        start is fitted to all rows and returned; with a Gaussian likelihood and fewer
-        components than columns, a state must not reconstruct held-out rows worse than
-        the start either, unless `beta` ends above 1. Without early stopping, or with
-        fewer than 10 distinct rows, the training loss is watched and the last state
-        returned.
+        start is fitted to all rows and returned. With a Gaussian likelihood, and unless
+        `beta` ends above 1, a state beats the start only if it also reconstructs
+        held-out rows no worse and gives them a greater density, by more than the start
+        is expected to gain from being fitted to all rows. Without early stopping, or
+        with fewer than 10 distinct rows, the training loss is watched and the last
+        state returned.
     validation_fraction : "auto" or float, default="auto"
         Part of the distinct rows to hold out, in (0, 1). `"auto"`: 200 rows, but at
         least 0.1 and at most 0.2 of them.
@@ -130,6 +140,8 @@ class VAETransformer(LatentTransformer):
         Outcomes of `beta` and `learning_rate`.
     learning_rate_init_, validation_fraction_ : float
         Outcomes of `learning_rate_init` and `validation_fraction`.
+    code_share_ : float
+        Outcome of `code_share`.
     batch_size_, max_iter_, n_iter_no_change_ : int
         Outcomes of `batch_size`, `max_iter` and `n_iter_no_change`.
     module_ : torch.nn.Module
@@ -183,6 +195,7 @@ class VAETransformer(LatentTransformer):
             Interval(Real, 0, None, closed="left"),
             Schedule,
         ],
+        "code_share": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
     }
 
     _prior = StandardNormal()
@@ -195,6 +208,7 @@ class VAETransformer(LatentTransformer):
         *,
         likelihood="gaussian",
         beta="auto",
+        code_share="auto",
         hidden_layer_sizes="auto",
         activation="auto",
         init="pca",
@@ -216,6 +230,7 @@ class VAETransformer(LatentTransformer):
         self.n_components = n_components
         self.likelihood = likelihood
         self.beta = beta
+        self.code_share = code_share
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.init = init
@@ -333,8 +348,13 @@ class VAETransformer(LatentTransformer):
         n_rows = max(1, 2**14 // n_draws)
         return map_rows(self.module_, log_prob, X, n_rows)
 
-    def _beta_for(self, signal_to_noise):
-        return resolve_beta(self.beta, signal_to_noise)
+    def _weights_for(self, model, signal_to_noise):
+        trades = (
+            model.encoder.linear is not None
+            and isinstance(model.encoder.perceptron, Perceptron)
+            and model.likelihood.linear_start_is_exact
+        )
+        return resolve_weights(self.beta, self.code_share, signal_to_noise, trades)
 
     @staticmethod
     def _information(model, x, center):
@@ -350,6 +370,7 @@ class VAETransformer(LatentTransformer):
         noise = np.log1p(np.sqrt(n_columns / n_rows))
         carried = outcome["kl_per_component_"]
         outcome["beta_"] = training.plan.beta
+        outcome["code_share_"] = training.plan.code_share
         outcome["n_active_components_"] = int((carried > noise).sum())
         return outcome
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from scipy import stats
+from sklearn.decomposition import PCA
 from torch.testing import assert_close
 
 from skvae._batches import Rows
 from skvae._model import Architecture
-from skvae._start import start_linear, start_marginal
+from skvae._start import expected_gain, start_linear, start_marginal
 from skvae.likelihoods import Bernoulli, Columns, Gaussian
 from skvae.objectives import elbo, log_weights
 from skvae.priors import StandardNormal
@@ -144,6 +145,23 @@ def test_start_linear_takes_weights_as_repetitions(n_columns):
     repeated = _started(_rows(np.repeat(table, counts, axis=0)))
     for part, other in zip(_linear_map(weighted), _linear_map(repeated), strict=True):
         assert_allclose(part, other, rtol=1e-8, atol=1e-10)
+
+
+def test_expected_gain_is_what_more_rows_are_worth():
+    """The mean of 300 pairs of fits, to 100 and to 200 rows, on rows of their kind."""
+    K, D = 2, 6
+    rng = np.random.default_rng(0)
+    loadings = rng.normal(size=(K, D)) * 2.0
+
+    def draw(n):
+        return rng.normal(size=(n, K)) @ loadings + rng.normal(size=(n, D))
+
+    new, gains = draw(2000), []
+    for _ in range(300):
+        rows = draw(200)
+        gains.append(PCA(K).fit(rows).score(new) - PCA(K).fit(rows[:100]).score(new))
+    assert np.std(gains) / np.sqrt(300) < 0.05 * np.mean(gains)
+    assert expected_gain(K, D, 100, 200) == pytest.approx(np.mean(gains), rel=0.15)
 
 
 def test_start_linear_without_prior_is_pca():

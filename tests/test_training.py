@@ -145,6 +145,18 @@ def test_training_draws_fresh_noise_at_every_step():
     assert len({tuple(noise.reshape(-1)[:4].tolist()) for noise in seen}) == 18
 
 
+def test_training_decodes_a_share_of_each_batch_at_its_code():
+    seen = []
+
+    def spy(model, x, noise):
+        if noise.ndim == 2:
+            seen.append((noise == 0.0).all(dim=1).sum().item() / len(noise))
+        return elbo(model, x, noise)
+
+    _run(_training(objective=spy, max_iter=2, batch_size=20, code_share=0.3))
+    assert seen == [0.3] * 4
+
+
 def test_training_takes_weights_as_repetitions():
     def step(X, weights=None):
         model = _model(prior=False)
@@ -195,6 +207,16 @@ def test_training_validates_with_the_final_beta():
     assert held_out[0] == held_out[1] > held_out[2]
 
 
+def test_training_validates_with_the_share_of_code():
+    check = {
+        share: _training(held_out=True, code_share=share).history.validation[0]
+        for share in (0.0, 0.25, 1.0)
+    }
+    assert check[1.0] < check[0.0]
+    mixed = 0.75 * check[0.0] + 0.25 * check[1.0]
+    assert check[0.25] == pytest.approx(mixed, rel=1e-5)
+
+
 def test_training_decays_matrices_not_biases():
     training = _training(alpha=1.0)
     model = training.model
@@ -238,6 +260,18 @@ def test_training_returns_to_the_start_where_steps_are_absurd():
     last = training.finish()
     assert torch.equal(training.weights.data, before)
     assert not torch.equal(last.weights, before)
+
+
+def test_training_keeps_no_state_that_gives_held_out_rows_less_density():
+    """Little weight on the KL term makes codes sharp, and the density worse."""
+    plan = {"beta": Constant(0.02), "code_share": 0.5, "max_iter": 60}
+    training = _run(_training(held_out=True, learning_rate_init=0.03, **plan))
+    start = _training(held_out=True, **plan)
+    losses = training.history.validation
+    assert min(losses) < losses[0] - 0.3
+    assert training.validate.density() < start.validate.density()
+    training.finish()
+    assert training.validate.density() >= start.validate.density()
 
 
 def test_training_without_held_out_rows_keeps_the_last_state():
