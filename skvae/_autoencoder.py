@@ -24,11 +24,11 @@ class AutoencoderTransformer(LatentTransformer):
         of standardized columns, `"bernoulli"` cross-entropy of values in [0, 1].
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
-        `()` makes the model linear. `"auto"`: two layers of twice the number of
+        `()` makes the model linear. `"auto"`: three layers of twice the number of
         columns, at least 128 and at most 512.
     activation : str, default="auto"
         Activation of the hidden layers: `"identity"`, `"logistic"`, `"tanh"`,
-        `"relu"`, `"gelu"` or `"silu"`. `"auto"`: `"silu"`.
+        `"relu"`, `"gelu"` or `"silu"`. `"auto"`: `"gelu"`.
     init : {"pca", "random"}, default="pca"
         `"pca"` adds a linear path to encoder and decoder and starts it at PCA; the
         hidden layers learn what it leaves. `"random"` has no linear path.
@@ -37,7 +37,8 @@ class AutoencoderTransformer(LatentTransformer):
     learning_rate : str or Schedule, default="auto"
         How the learning rate changes, as a factor of `learning_rate_init`:
         `"constant"`, `"cosine"`, `"one_cycle"` or one of :mod:`skvae.schedules`.
-        `"auto"`: `"cosine"`, a short rise and a fall to zero at `max_iter`.
+        `"auto"`: `"one_cycle"`, a rise to `learning_rate_init` during the first 30 %
+        of `max_iter` epochs, then a fall to nearly zero.
     learning_rate_init : "auto" or float, default="auto"
         Largest learning rate. `"auto"`: 0.003.
     alpha : float, default=0.0

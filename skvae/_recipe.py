@@ -9,7 +9,7 @@ from skvae.schedules import Constant, Schedule, WarmUp, as_schedule
 N_STEPS = 4000
 """Optimizer steps that a default fit may take, if epochs stay within the bounds."""
 
-CODE_SHARE, WEAK_CODE_SHARE = 0.25, 0.1
+CODE_SHARE, WEAK_CODE_SHARE = 1 / 3, 0.1
 """Shares of the rows of a batch that are decoded at the mean of their posterior, where
 the linear start is strong and where it is weak."""
 
@@ -42,7 +42,7 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
         return auto if isinstance(value, str) and value == "auto" else value
 
     width = min(512, max(128, 2 * n_columns))
-    hidden = given("hidden_layer_sizes", (width, width))
+    hidden = given("hidden_layer_sizes", (width, width, width))
     hidden = (hidden,) if isinstance(hidden, Integral) else tuple(hidden)
     for size in hidden:
         if not isinstance(size, Integral) or size < 1:
@@ -57,8 +57,8 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
     max_iter = int(given("max_iter", epochs))
     return {
         "hidden_layer_sizes": tuple(map(int, hidden)),
-        "activation": given("activation", "silu"),
-        "learning_rate": as_schedule(given("learning_rate", "cosine")),
+        "activation": given("activation", "gelu"),
+        "learning_rate": as_schedule(given("learning_rate", "one_cycle")),
         "learning_rate_init": float(given("learning_rate_init", 3e-3)),
         "batch_size": batch_size,
         "validation_fraction": float(given("validation_fraction", held_out)),

@@ -52,16 +52,16 @@ class VAETransformer(LatentTransformer):
         posterior instead of at a draw. With `beta` = 1 - s the loss is (1 - s) times
         minus the evidence lower bound, plus s times the loss of
         :class:`AutoencoderTransformer`: reconstructions gain more than the density
-        loses. `"auto"`: 0.25, or 0.1 where the linear start is weak; but 0, the
+        loses. `"auto"`: 1/3, or 0.1 where the linear start is weak; but 0, the
         textbook's loss, where `beta` is given, with a likelihood other than Gaussian,
         with `init="random"`, or without hidden layers.
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
-        `()` makes the model linear. `"auto"`: two layers of twice the number of
+        `()` makes the model linear. `"auto"`: three layers of twice the number of
         columns, at least 128 and at most 512.
     activation : str, default="auto"
         Activation of the hidden layers: `"identity"`, `"logistic"`, `"tanh"`,
-        `"relu"`, `"gelu"` or `"silu"`. `"auto"`: `"silu"`.
+        `"relu"`, `"gelu"` or `"silu"`. `"auto"`: `"gelu"`.
     init : {"pca", "random"}, default="pca"
         `"pca"` adds a linear path to encoder and decoder and starts it at the
         closed-form solution, probabilistic PCA [3]_; the hidden layers learn what it
@@ -71,7 +71,8 @@ class VAETransformer(LatentTransformer):
     learning_rate : str or Schedule, default="auto"
         How the learning rate changes, as a factor of `learning_rate_init`:
         `"constant"`, `"cosine"`, `"one_cycle"` or one of :mod:`skvae.schedules`.
-        `"auto"`: `"cosine"`, a short rise and a fall to zero at `max_iter`.
+        `"auto"`: `"one_cycle"`, a rise to `learning_rate_init` during the first 30 %
+        of `max_iter` epochs, then a fall to nearly zero.
     learning_rate_init : "auto" or float, default="auto"
         Largest learning rate. `"auto"`: 0.003.
     alpha : float, default=0.0
