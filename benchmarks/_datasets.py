@@ -67,6 +67,22 @@ def _spam():
         return parts["x"][:, :-1], parts["x"][:, -1].astype(int)
 
 
+def _adult():
+    table = pd.read_csv(data_folder() / "uci" / "adult.csv.gz")
+    return table.select_dtypes("number").to_numpy(float), table["income"].to_numpy()
+
+
+def _credit():
+    with np.load(data_folder() / "hivae" / "defaultCredit.npz") as parts:
+        is_number = np.isin(parts["type"], ("pos", "real", "count"))
+        return parts["x"][:, is_number], parts["x"][:, -1].astype(int)
+
+
+def _counts(name):
+    with np.load(data_folder() / "counts" / f"{name}.npz") as parts:
+        return parts["X"], parts["labels"]
+
+
 def _multilabel(name):
     with np.load(data_folder() / "multilabel" / f"{name}.npz") as parts:
         return np.vstack((parts["x_train"], parts["x_test"])), None
@@ -86,10 +102,10 @@ DATASETS: dict[str, DataSet] = {
     "iris": DataSet("recipe", partial(_bundled, "iris")),
     "wine": DataSet("recipe", partial(_bundled, "wine")),
     "yacht": DataSet("recipe", partial(_table, "yacht")),
-    "WDBC": DataSet("held out", partial(_anomaly, "WDBC")),
+    "WDBC": DataSet("recipe", partial(_anomaly, "WDBC")),
     "diabetes": DataSet("recipe", lambda: (_bundled("diabetes")[0], None)),
     "breast_cancer": DataSet("recipe", partial(_bundled, "breast_cancer")),
-    "emotions": DataSet("held out", partial(_multilabel, "emotions")),
+    "emotions": DataSet("recipe", partial(_multilabel, "emotions")),
     "breastw": DataSet("recipe", partial(_anomaly, "breastw")),
     "Pima": DataSet("recipe", partial(_anomaly, "Pima")),
     "energy": DataSet("recipe", partial(_table, "energy")),
@@ -98,24 +114,28 @@ DATASETS: dict[str, DataSet] = {
     "yeast": DataSet("recipe", partial(_table, "yeast")),
     "wine_red": DataSet("recipe", partial(_table, "wine_red")),
     "digits": DataSet("recipe", partial(_bundled, "digits")),
-    "cardio": DataSet("held out", partial(_anomaly, "cardio")),
+    "cardio": DataSet("recipe", partial(_anomaly, "cardio")),
     "frey_faces": DataSet("recipe", partial(_images, "frey_faces")),
     "swiss_roll": DataSet("recipe", partial(_made, bundled.make_swiss_roll)),
     "s_curve": DataSet("recipe", partial(_made, bundled.make_s_curve)),
-    "scene": DataSet("held out", partial(_multilabel, "scene")),
+    "scene": DataSet("recipe", partial(_multilabel, "scene")),
     "musk": DataSet("recipe", partial(_anomaly, "musk")),
-    "thyroid": DataSet("held out", partial(_anomaly, "thyroid")),
-    "spam": DataSet("held out", _spam),
+    "thyroid": DataSet("recipe", partial(_anomaly, "thyroid")),
+    "spam": DataSet("recipe", _spam),
+    "starmap": DataSet("held out", partial(_counts, "starmap_mpfc")),
     "omniglot": DataSet("held out", partial(_images, "omniglot28_small")),
-    "wine_white": DataSet("held out", partial(_table, "wine_white")),
-    "satimage-2": DataSet("held out", partial(_anomaly, "satimage-2")),
-    "satellite": DataSet("held out", partial(_anomaly, "satellite")),
+    "wine_white": DataSet("recipe", partial(_table, "wine_white")),
+    "satimage-2": DataSet("recipe", partial(_anomaly, "satimage-2")),
+    "satellite": DataSet("recipe", partial(_anomaly, "satellite")),
     "pendigits": DataSet("recipe", partial(_anomaly, "pendigits")),
-    "annthyroid": DataSet("held out", partial(_anomaly, "annthyroid")),
-    "kin8nm": DataSet("held out", partial(_table, "kin8nm")),
+    "annthyroid": DataSet("recipe", partial(_anomaly, "annthyroid")),
+    "kin8nm": DataSet("recipe", partial(_table, "kin8nm")),
     "mammography": DataSet("recipe", partial(_anomaly, "mammography")),
-    "magic.gamma": DataSet("held out", partial(_anomaly, "magic.gamma")),
-    "mnist": DataSet("held out", partial(_images, "mnist", **_mnist_parts)),
+    "magic.gamma": DataSet("recipe", partial(_anomaly, "magic.gamma")),
+    "credit": DataSet("held out", _credit),
+    "adult": DataSet("held out", _adult),
+    "tmc2007": DataSet("held out", partial(_multilabel, "tmc2007-500")),
+    "mnist": DataSet("recipe", partial(_images, "mnist", **_mnist_parts)),
     "fashion_mnist": DataSet(
         "held out", partial(_images, "fashion_mnist", **_mnist_parts)
     ),

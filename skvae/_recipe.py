@@ -53,7 +53,7 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
     batch_size = min(int(given("batch_size", 128)), n_rows)
     # At least 200 rows tell good states from lucky ones, as far as they can be spared.
     held_out = min(0.2, max(0.1, 200 / n_rows))
-    epochs = min(1000, max(20, round(N_STEPS * batch_size / n_rows)))
+    epochs = min(300, max(10, round(N_STEPS * batch_size / n_rows)))
     max_iter = int(given("max_iter", epochs))
     return {
         "hidden_layer_sizes": tuple(map(int, hidden)),

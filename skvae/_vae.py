@@ -80,8 +80,8 @@ class VAETransformer(LatentTransformer):
     batch_size : "auto" or int, default="auto"
         Rows per step. `"auto"`: 128, or all rows if there are fewer.
     max_iter : "auto" or int, default="auto"
-        Most epochs. `"auto"`: as many as take 4,000 steps, at least 20 and at most
-        1,000.
+        Most epochs. `"auto"`: as many as take 4,000 steps, at least 10 and at most
+        300.
     tol : float or None, default=0.01
         Least improvement, in nats per row, that counts as one. None trains for
         `max_iter` epochs whatever the loss does.

@@ -16,7 +16,7 @@ STRONG, WEAK = 5.0, 1.5
         ("auto", "auto", STRONG, False, (Constant(1.0), 0.0)),
         ("auto", "auto", WEAK, False, (WarmUp(value=1.0), 0.0)),
         ("auto", "auto", None, False, (Constant(1.0), 0.0)),
-        ("auto", 0.5, STRONG, True, (Constant(0.5), 0.5)),
+        ("auto", 0.25, STRONG, True, (Constant(0.75), 0.25)),
         ("auto", 0.5, None, False, (Constant(0.5), 0.5)),
         ("auto", 0.0, WEAK, True, (WarmUp(value=1.0), 0.0)),
         (1.0, "auto", WEAK, True, (Constant(1.0), 0.0)),
