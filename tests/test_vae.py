@@ -417,6 +417,24 @@ def test_curves_have_an_entry_per_epoch(iris):
     np.testing.assert_allclose(vae.loss_curve_, total, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("params", "share", "weight"),
+    [
+        ({}, 1 / 3, 2 / 3),
+        ({"code_share": 0.2}, 0.2, 0.8),
+        ({"code_share": 0.2, "beta": 2.0}, 0.2, 2.0),
+        ({"beta": 1.0}, 0.0, 1.0),
+        ({"init": "random"}, 0.0, 1.0),
+        ({"hidden_layer_sizes": ()}, 0.0, 1.0),
+        ({"likelihood": "bernoulli"}, 0.0, 1.0),
+    ],
+)
+def test_codes_are_decoded_too_where_the_start_is_pca(iris, params, share, weight):
+    vae = tiny(**({"beta": "auto"} | params)).fit(iris / iris.max())
+    assert vae.code_share_ == share
+    assert vae.beta_(5, 5) == pytest.approx(weight)
+
+
 def test_best_held_out_state_is_restored(iris):
     """An absurd learning rate makes the starting state the best one."""
     vae = tiny(learning_rate_init=100.0, max_iter=20).fit(iris)
