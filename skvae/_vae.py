@@ -54,7 +54,7 @@ class VAETransformer(LatentTransformer):
         :class:`AutoencoderTransformer`: reconstructions gain more than the density
         loses. `"auto"`: 1/3, or 0.1 where the linear start is weak; but 0, the
         textbook's loss, where `beta` is given, with a likelihood other than Gaussian,
-        with `init="random"`, or without hidden layers.
+        with missing cells, with `init="random"`, or without hidden layers.
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
         `()` makes the model linear. `"auto"`: three layers of twice the number of
@@ -354,6 +354,7 @@ class VAETransformer(LatentTransformer):
             model.encoder.linear is not None
             and isinstance(model.encoder.perceptron, Perceptron)
             and model.likelihood.linear_start_is_exact
+            and not model.masks
         )
         return resolve_weights(self.beta, self.code_share, signal_to_noise, trades)
 
