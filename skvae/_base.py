@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skvae._apply import decode, map_rows
 from skvae._batches import Batches, canonical_rows, resolve_device
-from skvae._checks import check_rows
+from skvae._checks import check_domain, check_rows
 from skvae._model import Architecture
 from skvae._random import seed_from
 from skvae._recipe import resolve
@@ -197,10 +197,13 @@ class LatentTransformer(
     def _fit(self, X, sample_weight):
         resumes = self.warm_start and hasattr(self, "module_")
         device = resolve_device(self.device)
-        X = check_rows(self, X, as_likelihood(self.likelihood), reset=not resumes)
+        X = check_rows(self, X, reset=not resumes)
+        names = getattr(self, "feature_names_in_", None)
+        likelihood = as_likelihood(self.likelihood).resolve(X, names)
+        check_domain(self, X, likelihood)
         rows = canonical_rows(X, check_sample_weight(sample_weight, X))
         settings = resolve(self.get_params(deep=False), len(rows), X.shape[1])
-        architecture = self._architecture_for(settings, X)
+        architecture = self._architecture_for(settings, likelihood, X.shape[1])
         seed = self._seed if resumes else seed_from(self.random_state)
         train, held_out = self._split(rows, settings["validation_fraction"], seed)
         if resumes:
@@ -221,15 +224,14 @@ class LatentTransformer(
         static |= {"_architecture": architecture, "_seed": seed, "_beta": beta}
         self._train(training, X, rows, static)
 
-    def _architecture_for(self, settings, X):
-        names = getattr(self, "feature_names_in_", None)
+    def _architecture_for(self, settings, likelihood, n_features):
         return Architecture(
-            n_features=X.shape[1],
+            n_features=n_features,
             n_components=int(self.n_components),
             hidden_layer_sizes=settings["hidden_layer_sizes"],
             activation=settings["activation"],
             linear_path=self.init == "pca",
-            likelihood=as_likelihood(self.likelihood).resolve(X, names),
+            likelihood=likelihood,
             prior=self._prior,
         )
 
@@ -338,7 +340,9 @@ class LatentTransformer(
 
     def _check_fitted_X(self, X):
         check_is_fitted(self)
-        return check_rows(self, X, self._architecture.likelihood, reset=False)
+        X = check_rows(self, X, reset=False)
+        check_domain(self, X, self._architecture.likelihood)
+        return X
 
     # scikit-learn's protocols
 

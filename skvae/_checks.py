@@ -1,4 +1,4 @@
-"""What a user passes as `X` → a finite floating-point array, or a clear error."""
+"""What a user passes as `X` → a finite array in the domain, or a clear error."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,17 +10,14 @@ from skvae._batches import row_slices
 from skvae.likelihoods import Likelihood
 
 
-def check_rows(
-    estimator: Any, X: Any, likelihood: Likelihood, *, reset: bool
-) -> np.ndarray:
-    """Return X as a finite array, float32 or float64, in the likelihood's domain.
+def check_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
+    """Return X as a finite array, float32 or float64.
 
     Parameters
     ----------
     estimator : estimator
         Its `n_features_in_` and `feature_names_in_` are set or held against X.
     X : array-like of shape (n_samples, n_features)
-    likelihood : Likelihood
     reset : bool
         Whether to set what is known of the columns.
     """
@@ -42,19 +39,25 @@ def check_rows(
             "for example with OneHotEncoder in a ColumnTransformer, or drop them. "
             f"({error})"
         ) from error
-    names = getattr(estimator, "feature_names_in_", None)
-
-    def name_of(column: int) -> str:
-        return str(column) if names is None else repr(str(names[column]))
-
+    name_of = _namer(estimator)
     for part in row_slices(*X.shape):
         # A sum is finite only if every term is, and needs no array of booleans.
         with np.errstate(over="ignore", invalid="ignore"):
             suspicious = not np.isfinite(X[part].sum())
         if suspicious:
             _refuse_non_finite(X[part], part.start, name_of, type(estimator).__name__)
-    likelihood.check_domain(X, name_of)
     return X
+
+
+def check_domain(estimator: Any, X: np.ndarray, likelihood: Likelihood) -> None:
+    """Raise ValueError where X is outside the domain of a resolved likelihood."""
+    likelihood.check_domain(X, _namer(estimator))
+
+
+def _namer(estimator: Any) -> Callable[[int], str]:
+    """Return what names a column, in messages, by its position."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return lambda column: str(column) if names is None else repr(str(names[column]))
 
 
 def _refuse_non_finite(
