@@ -8,6 +8,9 @@ import torch
 
 from skvae._random import Stream, generator
 
+MISSING_POSITION = 2.0
+"""Where a missing cell lies in the range of its column, which is from 0 to 1."""
+
 CHUNK_VALUES = 1 << 20
 """Most values converted to float64 at a time: 8 MB."""
 
@@ -95,8 +98,10 @@ def content_hashes(X: np.ndarray) -> np.ndarray:
     """Return a 64-bit hash of each row, the same for equal rows only."""
     hashes = np.empty(len(X), dtype=np.uint64)
     for part in row_slices(*X.shape):
-        # Adding zero turns -0.0 into 0.0.
-        hashes[part] = _hash_cells((X[part].astype(np.float64) + 0.0).view(np.uint64))
+        # Adding zero turns -0.0 into 0.0; NaN has many patterns of bits.
+        cells = X[part].astype(np.float64) + 0.0
+        cells[np.isnan(cells)] = np.nan
+        hashes[part] = _hash_cells(cells.view(np.uint64))
     return hashes
 
 
@@ -107,11 +112,12 @@ def position_hashes(X: np.ndarray) -> np.ndarray:
     change of units.
     """
     # Halves keep the range of columns with both signs from overflowing.
-    low, high = 0.5 * X.min(axis=0), 0.5 * X.max(axis=0)
+    low, high = 0.5 * np.fmin.reduce(X, axis=0), 0.5 * np.fmax.reduce(X, axis=0)
     width = np.where(high > low, high - low, 1.0)
     hashes = np.empty(len(X), dtype=np.uint64)
     for part in row_slices(*X.shape):
         position = (0.5 * X[part].astype(np.float64) - low) / width
+        position[np.isnan(position)] = MISSING_POSITION
         hashes[part] = _hash_cells(np.rint(position * 2**17).astype(np.uint64))
     return hashes
 

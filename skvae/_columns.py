@@ -3,17 +3,20 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
+from sklearn.base import clone
 
 from skvae._frames import Layout
 from skvae._sklearn import column_indices
-from skvae.likelihoods import LIKELIHOODS, Columns, Likelihood, as_likelihood
+from skvae.likelihoods import LIKELIHOODS, Columns, Likelihood
+from skvae.likelihoods._codes import CodesLikelihood
 
 BY_KIND = {"number": "gaussian", "boolean": "bernoulli", "category": "categorical"}
 """What "auto" makes of a column, by the kind that its type says."""
 
 
-def likelihood_for(value: Any, X: Any, layout: Layout) -> Likelihood:
+def likelihood_for(
+    value: Any, X: Any, layout: Layout, by_kind: Mapping[str, Any] = BY_KIND
+) -> Likelihood:
     """Return one likelihood spec for all columns.
 
     Parameters
@@ -25,62 +28,116 @@ def likelihood_for(value: Any, X: Any, layout: Layout) -> Likelihood:
     X : DataFrame or ndarray
     layout : Layout
         The columns of `X`.
+    by_kind : mapping
+        What "auto" is for each kind of column.
     """
-    _refuse_other_kinds(layout)
+    for column in layout.columns:
+        if column.kind == "other":
+            raise ValueError(
+                "X must be numeric, boolean, text or categorical. Got "
+                f"{column.dtype} in column {column.label}. Turn the column into one "
+                "of these, or drop it."
+            )
+    if isinstance(value, Likelihood) and not isinstance(value, Columns):
+        return value
+    if isinstance(value, str) and value != "auto":
+        return _spec(value)
+    said = value.parts if isinstance(value, Columns) else value
+    parts = [] if isinstance(said, str) else _named(said, X)
+    if not isinstance(value, Columns):
+        # Equal specs share one, and so its noise.
+        named = {j for _, columns in parts for j in columns}
+        rest = [
+            (_spec(by_kind[kind]), [j])
+            for j, kind in enumerate(layout.kinds)
+            if j not in named
+        ]
+        parts = parts + _grouped(rest) if isinstance(said, list) else _grouped(parts + rest)
+    return parts[0][0] if len(parts) == 1 else Columns(parts)
+
+
+Part = tuple[Likelihood, list[int]]
+"""A likelihood and the positions of its columns."""
+
+
+def _spec(value: Any) -> Likelihood:
+    """Return a likelihood from a spec or a name, which may be wrong here."""
+    if isinstance(value, str) and value in LIKELIHOODS:
+        return LIKELIHOODS[value]()
     if isinstance(value, Likelihood):
-        chosen = {j: value for j in range(len(layout.columns))}
-        likelihood = value
-    else:
-        chosen = _by_column(value, X, layout)
-        likelihood = _combined(chosen)
-    _refuse_uncoded(likelihood, layout)
-    return likelihood
+        return value
+    raise ValueError(
+        f"The likelihood of a column must be one of {sorted(LIKELIHOODS)} or a "
+        f"Likelihood. Got {value!r}."
+    )
+
+
+def _named(said: Any, X: Any) -> list[Part]:
+    """Return the parts that a dict or a list names."""
+    if isinstance(said, Mapping):
+        said = [(spec, key) for key, spec in said.items()]
+    parts: list[Part] = []
+    seen: set[int] = set()
+    for spec, columns in said:
+        positions = column_indices(X, columns)
+        if seen.intersection(positions):
+            raise ValueError(
+                "likelihood must name a column once at most. Got column "
+                f"{min(seen.intersection(positions))} twice. Leave one of the two out."
+            )
+        seen.update(positions)
+        parts.append((_spec(spec), positions))
+    return parts
+
+
+def _grouped(parts: Iterable[Part]) -> list[Part]:
+    """Return parts with equal specs as one, in the order of their first columns."""
+    groups: dict[str, Part] = {}
+    for spec, columns in sorted(parts, key=lambda part: part[1]):
+        groups.setdefault(repr(spec), (spec, []))[1].extend(columns)
+    return list(groups.values())
+
+
+def _parts(likelihood: Likelihood, layout: Layout) -> list[Part]:
+    """Return each likelihood and the positions of its columns."""
+    if isinstance(likelihood, Columns):
+        return list(likelihood.parts)
+    return [(likelihood, list(range(len(layout.columns))))]
 
 
 def coded_columns(likelihood: Likelihood, layout: Layout) -> list[int]:
-    """Return the positions of columns that a likelihood reads as codes."""
-    n_features = len(layout.columns)
-    if not isinstance(likelihood, Columns):
-        return list(range(n_features)) if likelihood.coded else []
-    names = [column.name for column in layout.columns]
-    parts = likelihood.positions(n_features, names)
-    return sorted(j for spec, columns in parts if spec.coded for j in columns)
+    """Return the positions of columns that a likelihood reads as codes.
 
-
-def _by_column(value: Any, X: Any, layout: Layout) -> dict[int, Likelihood]:
-    """Return the likelihood of each column, by position."""
-    if isinstance(value, str) and value != "auto":
-        return dict.fromkeys(range(len(layout.columns)), as_likelihood(value))
-    chosen = {
-        j: as_likelihood(BY_KIND[column.kind])
-        for j, column in enumerate(layout.columns)
-    }
-    for j, name in _said(value, X):
-        chosen[j] = as_likelihood(name)
-    return chosen
-
-
-def _said(value: Any, X: Any) -> Iterable[tuple[int, Any]]:
-    """Yield (position, likelihood) of each column that a dict or a list names."""
-    if isinstance(value, str):
-        return
-    pairs = value.items() if isinstance(value, Mapping) else [pair[::-1] for pair in value]
-    seen: set[int] = set()
-    for columns, likelihood in pairs:
-        for j in column_indices(X, columns):
-            if j in seen:
+    Raises ValueError where another one is asked to read categories.
+    """
+    coded = []
+    for spec, columns in _parts(likelihood, layout):
+        if isinstance(spec, CodesLikelihood):
+            coded += columns
+            continue
+        for column in (layout.columns[j] for j in columns):
+            if column.kind == "category":
                 raise ValueError(
-                    "likelihood must name each column once at most. Got column "
-                    f"{j} twice. Name it in one place."
+                    f"{spec!r} requires numbers. Got {column.dtype} in column "
+                    f"{column.label}. Let likelihood='auto' make it 'categorical', "
+                    "name it 'ordinal', or encode it first."
                 )
-            seen.add(j)
-            yield j, likelihood
+    return sorted(coded)
 
 
-def _combined(chosen: Mapping[int, Likelihood]) -> Likelihood:
-    """Return one spec; columns with equal specs share one, and so share its noise."""
-    groups: dict[str, tuple[Likelihood, list[int]]] = {}
-    for j, spec in sorted(chosen.items()):
-        groups.setdefault(repr(spec), (spec, []))[1].append(j)
-    parts = list(groups.values())
-    return parts[0][0] if len(parts) == 1 else Columns(parts)
+def sized(likelihood: Likelihood, layout: Layout) -> Likelihood:
+    """Return a likelihood that knows of all categories, seen in the rows or not."""
+    if isinstance(likelihood, Columns):
+        parts = [
+            (_sized(spec, columns, layout), columns)
+            for spec, columns in _parts(likelihood, layout)
+        ]
+        return Columns(parts)
+    return _sized(likelihood, list(range(len(layout.columns))), layout)
+
+
+def _sized(spec: Likelihood, columns: list[int], layout: Layout) -> Likelihood:
+    if not isinstance(spec, CodesLikelihood) or getattr(spec, spec._size) != "auto":
+        return spec
+    categories = [layout.columns[j].categories for j in columns]
+    return clone(spec).set_params(**{spec._size: [len(c) for c in categories]})

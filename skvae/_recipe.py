@@ -9,6 +9,9 @@ from skvae.schedules import Constant, Schedule, WarmUp, as_schedule
 N_STEPS = 4000
 """Optimizer steps that a default fit may take, if epochs stay within the bounds."""
 
+MASK_FRACTION = 0.0
+"""Part of the observed cells that a default fit masks, where cells are missing."""
+
 LEAST_SIGNAL = 2.0
 """Largest eigenvalue over noise below which a linear start is weak."""
 
@@ -61,6 +64,21 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
         "max_iter": max_iter,
         "n_iter_no_change": int(given("n_iter_no_change", max(10, max_iter // 5))),
     }
+
+
+def resolve_mask_fraction(mask_fraction: Any, misses: bool) -> float:
+    """Return the part of the observed cells that training masks.
+
+    Parameters
+    ----------
+    mask_fraction : "auto" or float
+        Parameter of an estimator.
+    misses : bool
+        Whether rows of `fit` have missing cells.
+    """
+    if isinstance(mask_fraction, str):
+        return MASK_FRACTION if misses else 0.0
+    return float(mask_fraction)
 
 
 def resolve_beta(beta: Any, signal_to_noise: float | None) -> Schedule:

@@ -14,7 +14,7 @@ from skvae._model import Model
 from skvae._optimizers import SOLVERS
 from skvae._random import Stream, generator
 from skvae._state import Best, FlatWeights, History, Resumed, Snapshot
-from skvae.objectives import Objective
+from skvae.objectives import Objective, noise_shape
 from skvae.schedules import Schedule
 
 N_VALIDATION_LOSSES = 512
@@ -40,6 +40,7 @@ class Plan(NamedTuple):
     tol: float | None
     n_iter_no_change: int
     seed: int
+    mask_fraction: float = 0.0
 
 
 class Check(NamedTuple):
@@ -61,7 +62,8 @@ class _Validation:
         n_draws: int,
     ) -> None:
         self.model, self.rows, self.objective = model, rows, objective
-        self.n_draws = n_draws
+        # No bound to be looser than the one that is trained on.
+        self.n_draws = max(n_draws, getattr(objective, "n_draws", 1))
         self.beta = plan.beta(plan.max_iter, plan.max_iter)
         self.seed = plan.seed
 
@@ -227,16 +229,30 @@ class Training:
         for step, (x, weights) in enumerate(self.train.shuffled(plan.seed, epoch)):
             progress = self.n_epochs + step / self.train.n_steps
             random = generator(plan.seed, Stream.NOISE, epoch, step, device=device)
-            shape = (len(x), n_components)
+            shape = noise_shape(self.objective, len(x), n_components)
             noise = torch.randn(
                 shape, generator=random, device=device, dtype=torch.float32
             )
-            terms = self.objective(self.model, x, noise)
+            terms = self.objective(self.model, self._masked(x, epoch, step), noise)
             parts = torch.stack((terms.reconstruction, terms.kl)) @ weights
             loss = parts[0] + plan.beta(progress, plan.max_iter) * parts[1]
             self._step(loss, len(x), progress)
             sums += torch.cat((loss.detach().reshape(1), parts.detach()))
         return (sums / len(self.train)).tolist()
+
+    def _masked(self, x: Tensor, epoch: int, step: int) -> Tensor:
+        """Return rows with cells masked at random, of each row a part of its own."""
+        if not self.plan.mask_fraction:
+            return x
+        random = generator(self.plan.seed, Stream.MASK, epoch, step, device=x.device)
+        uniform = torch.rand(
+            (len(x), x.shape[1] + 1),
+            generator=random,
+            device=x.device,
+            dtype=torch.float32,
+        )
+        parts = self.plan.mask_fraction * uniform[:, :1]
+        return x.masked_fill(uniform[:, 1:] < parts, torch.nan)
 
     def _step(self, loss: Tensor, n_rows: int, progress: float) -> None:
         """Take one optimizer step against the summed loss of `n_rows` rows."""
