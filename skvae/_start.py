@@ -7,7 +7,7 @@ import numpy as np
 import scipy.linalg
 import torch
 
-from skvae._batches import Rows
+from skvae._batches import Rows, row_slices
 from skvae._model import Model
 from skvae._random import normal_sequence
 from skvae.objectives import Objective
@@ -35,7 +35,9 @@ def _encoder_inputs(
     total = rows.weights.sum()
     for X, weights in rows.chunks():
         x = torch.from_numpy(model.likelihood.prepare(X))
-        yield model.inputs(x).numpy(), weights / total
+        # Inputs may be wider than rows by far.
+        for part in row_slices(len(x), model.likelihood.n_inputs):
+            yield model.inputs(x[part]).numpy(), weights[part] / total
 
 
 def _leading(symmetric: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 import os
 import random
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 # scikit-learn skips its array API checks without this, and scipy reads it on import.
@@ -13,6 +14,22 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits, load_iris
+
+from skvae._batches import Rows
+from skvae.likelihoods import (
+    Bernoulli,
+    Categorical,
+    Columns,
+    ContinuousBernoulli,
+    Gaussian,
+    Likelihood,
+    LogNormal,
+    NegativeBinomial,
+    Ordinal,
+    Poisson,
+    StudentT,
+    ZeroInflatedNegativeBinomial,
+)
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +78,98 @@ def untouched():
     before = global_state()
     yield
     assert global_state() == before
+
+
+# Likelihoods, each with a table of its domain
+
+RNG = np.random.default_rng(0)
+UNITS = np.array([1.0, 1e6, 1e-6, 30.0])
+REAL = RNG.normal([0.0, 5.0, -2.0, 100.0], size=(40, 4)) * UNITS
+TAILED = (RNG.standard_t(2.5, size=(40, 4)) + 1.0) * UNITS
+POSITIVE = np.exp(RNG.normal(0.0, [0.2, 1.0, 0.5, 0.1], size=(40, 4))) * UNITS
+BINARY = (RNG.random(size=(40, 4)) < [0.2, 0.5, 0.7, 0.9]).astype(float)
+GREY = RNG.beta(2.0, 3.0, size=(40, 4))
+CODES = np.r_[[[1.0, 2.0, 4.0, 0.0]], RNG.integers([2, 3, 5, 1], size=(39, 4))]
+COUNTS = RNG.negative_binomial(2.0, [0.2, 0.4, 0.6, 0.5], size=(40, 4)).astype(float)
+COUNTS[RNG.random(size=(40, 4)) < 0.3] = 0.0
+VARIANCES = np.array([0.2, 0.3, 0.5, 0.6])
+MIXED = np.column_stack(
+    (CODES[:, 1], REAL[:, 0], COUNTS[:, 1], POSITIVE[:, 1], GREY[:, 0], REAL[:, 1])
+)
+MIXED = np.column_stack((MIXED, TAILED[:, 3], CODES[:, 2], BINARY[:, 1], COUNTS[:, :2]))
+ALL = [
+    ("categorical", [0]),
+    (Gaussian("column"), [5, 1]),
+    ("poisson", [2]),
+    ("log_normal", [3]),
+    ("continuous_bernoulli", [4]),
+    ("student_t", [6]),
+    ("ordinal", [7]),
+    ("bernoulli", [8]),
+    ("negative_binomial", [9]),
+    ("zero_inflated_negative_binomial", [10]),
+]
+
+
+@dataclass(frozen=True)
+class LikelihoodCase:
+    """A likelihood and a table of its domain."""
+
+    spec: Likelihood
+    X: np.ndarray
+
+    def __str__(self):
+        return "Columns" if isinstance(self.spec, Columns) else repr(self.spec)
+
+    def model(self, X=None, columns=slice(None), weights=None, start=True):
+        """Return a fitted float64 model, with a known noise where it is learned."""
+        spec = self.spec.resolve(self.X[:, columns])
+        X = self.X[:, columns] if X is None else X
+        weights = np.ones(len(X)) if weights is None else weights
+        model = spec.build(X.shape[1]).double()
+        model.fit_statistics(Rows(X, np.arange(len(X)), weights / weights.mean()))
+        if start:
+            model.start_noise(torch.from_numpy(np.resize(VARIANCES, model.n_inputs)))
+        return model
+
+    @staticmethod
+    def outputs(model, *shape, seed=1):
+        """Return random outputs of a decoder around the marginal ones."""
+        random = torch.Generator().manual_seed(seed)
+        noise = torch.randn(
+            (*shape, model.n_outputs), generator=random, dtype=torch.float64
+        )
+        return model.marginal_outputs() + noise
+
+
+LIKELIHOOD_CASES = [
+    LikelihoodCase(Gaussian(), REAL),
+    LikelihoodCase(Gaussian(noise="column"), REAL),
+    LikelihoodCase(Gaussian(scaling="shared"), REAL),
+    LikelihoodCase(Gaussian("column", "shared"), REAL),
+    LikelihoodCase(Gaussian(noise=0.7), REAL / UNITS),
+    LikelihoodCase(Gaussian(0.7, "shared"), REAL / UNITS),
+    LikelihoodCase(StudentT(), TAILED),
+    LikelihoodCase(StudentT(df=3.0, noise="shared"), TAILED),
+    LikelihoodCase(StudentT(df=8.0, noise=0.7), TAILED / UNITS),
+    LikelihoodCase(LogNormal(), POSITIVE),
+    LikelihoodCase(LogNormal(noise="column"), POSITIVE),
+    LikelihoodCase(LogNormal(noise=0.3), POSITIVE),
+    LikelihoodCase(Bernoulli(), BINARY),
+    LikelihoodCase(ContinuousBernoulli(), GREY),
+    LikelihoodCase(Categorical(), CODES),
+    LikelihoodCase(Ordinal(), CODES),
+    LikelihoodCase(Poisson(), COUNTS),
+    LikelihoodCase(Poisson(size_factor=True), COUNTS),
+    LikelihoodCase(NegativeBinomial(), COUNTS),
+    LikelihoodCase(NegativeBinomial(size_factor=True), COUNTS),
+    LikelihoodCase(ZeroInflatedNegativeBinomial(), COUNTS),
+    LikelihoodCase(ZeroInflatedNegativeBinomial(size_factor=True), COUNTS),
+    LikelihoodCase(Columns(ALL), MIXED),
+]
+
+
+@pytest.fixture(params=LIKELIHOOD_CASES, ids=str)
+def case(request):
+    """Every likelihood, and a mixture of all. A new likelihood is one line above."""
+    return request.param

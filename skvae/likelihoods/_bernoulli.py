@@ -13,6 +13,22 @@ from skvae.likelihoods._draws import uniform
 from skvae.likelihoods._statistics import as_they_are, column_means, column_ranges
 
 
+def check_unit_interval(
+    X: np.ndarray, name_of: Callable[[int], str], likelihood: str
+) -> None:
+    """Raise ValueError where an observed value of `X` is outside [0, 1]."""
+    low, high = column_ranges(X)
+    outside = np.flatnonzero((low < 0) | (high > 1))
+    if len(outside):
+        column = int(outside[0])
+        value = low[column] if low[column] < 0 else high[column]
+        raise ValueError(
+            f"{likelihood} likelihood requires 0 <= X <= 1. Got {value:.6g} in column "
+            f"{name_of(column)}. Scale the column to [0, 1] (for example X / 255, or "
+            "MinMaxScaler(clip=True)), or use likelihood='gaussian'."
+        )
+
+
 class UnitModel(LikelihoodModel):
     """Columns in [0, 1] as they are; outputs are logits, or what is like them."""
 
@@ -113,14 +129,4 @@ class Bernoulli(Likelihood):
 
     def check_domain(self, X: np.ndarray, name_of: Callable[[int], str]) -> None:
         """Raise ValueError where a value of `X` is outside [0, 1]."""
-        low, high = column_ranges(X)
-        outside = np.flatnonzero((low < 0) | (high > 1))
-        if len(outside):
-            column = int(outside[0])
-            value = low[column] if low[column] < 0 else high[column]
-            raise ValueError(
-                "Bernoulli likelihood requires 0 <= X <= 1. Got "
-                f"{value:.6g} in column {name_of(column)}. Scale the column to "
-                "[0, 1] (for example X / 255, or MinMaxScaler(clip=True)), or use "
-                "likelihood='gaussian'."
-            )
+        check_unit_interval(X, name_of, "Bernoulli")

@@ -1,5 +1,6 @@
 """Random numbers shaped as a tensor, from a generator."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,3 +17,13 @@ def normal(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(
         like.shape, generator=generator, dtype=like.dtype, device=like.device
     )
+
+
+def gamma(shape: Tensor, generator: torch.Generator) -> Tensor:
+    """Return draws from gamma distributions of scale one.
+
+    From NumPy: torch's own takes no generator.
+    """
+    seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
+    draws = np.random.default_rng(int(seed)).standard_gamma(shape.cpu().numpy())
+    return torch.from_numpy(np.asarray(draws)).to(shape)

@@ -8,8 +8,8 @@ import numpy as np
 
 from skvae._batches import Rows
 
-N_ROWS_FOR_GAPS = 4096
-"""Rows in which the resolution of a column is looked for."""
+N_ROWS_FOR_GAPS, N_VALUES_FOR_GAPS = 4096, 1 << 22
+"""Most rows, and values, in which the resolution of columns is looked for."""
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -87,10 +87,10 @@ def standardization(rows: Rows, transform: Function = as_they_are) -> Standard:
 def resolution(rows: Rows, prepare: Function) -> np.ndarray:
     """Return the least gap between distinct values of each prepared column, (D,).
 
-    Of a chunk of the rows; zero where a column does not vary in it.
+    Of some of the rows; zero where a column does not vary in them.
     """
-    X, _ = next(rows.chunks())
-    values = np.sort(prepare(X[:N_ROWS_FOR_GAPS]), axis=0)
+    n_rows = max(2, min(N_ROWS_FOR_GAPS, N_VALUES_FOR_GAPS // rows.n_features))
+    values = np.sort(prepare(rows.X[rows.index[:n_rows]]), axis=0)
     gaps = np.diff(values, axis=0)
     least = np.where(gaps > 0.0, gaps, np.inf).min(axis=0, initial=np.inf)
     return np.where(np.isfinite(least), least, 0.0)

@@ -1,0 +1,133 @@
+"""Counts more dispersed than chance alone makes them."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skvae._batches import Rows
+from skvae.likelihoods._contract import LikelihoodModel
+from skvae.likelihoods._counts import CountsLikelihood, CountsModel
+from skvae.likelihoods._draws import gamma
+
+LARGE = 20.0
+"""Above this, Stirling's series is exact to rounding and differences are not."""
+
+
+def log_rising(x: Tensor, theta: Tensor) -> Tensor:
+    r"""Return :math:`\log \Gamma(x + \theta) - \log \Gamma(\theta)`.
+
+    For large :math:`\theta` by Stirling's series, in which nothing large cancels.
+    """
+    direct = theta.clamp_max(LARGE)
+    direct = torch.lgamma(x + direct) - torch.lgamma(direct)
+    large = theta.clamp_min(LARGE)
+    total = x + large
+    series = (total - 0.5) * torch.log1p(x / large) - x + x * large.log()
+    series = series + _stirling(total) - _stirling(large)
+    return torch.where(theta < LARGE, direct, series)
+
+
+def _stirling(z: Tensor) -> Tensor:
+    """Return Stirling's series for log Gamma beyond its leading terms."""
+    inverse = 1.0 / z
+    squares = inverse.square()
+    return inverse * (1 / 12 - squares * (1 / 360 - squares * (1 / 1260)))
+
+
+class NegativeBinomialModel(CountsModel):
+    """Counts of variance m + m^2 / theta around a mean m."""
+
+    def __init__(self, n_features: int, size_factor: bool) -> None:
+        super().__init__(n_features, size_factor)
+        self.log_theta = nn.Parameter(torch.zeros(n_features, dtype=torch.float32))
+
+    @torch.no_grad()
+    def _fit_shape(self, rows: Rows) -> None:
+        """Set theta to what the variance of each column says."""
+        squares, excess = self._excess(rows)
+        theta = np.divide(
+            squares, excess, where=excess > 0.0, out=np.full_like(squares, np.inf)
+        )
+        self.log_theta.copy_(torch.from_numpy(np.log(theta.clip(1e-2, 1e3))))
+
+    def theta(self) -> Tensor:
+        """Return the learned number of failures of each column, (D,)."""
+        return self.log_theta.clamp(-7.0, 12.0).exp()
+
+    def count_log_prob(self, log_mean: Tensor, x: Tensor) -> Tensor:
+        """Return log-masses of the negative binomial."""
+        theta = self.theta()
+        odds = log_mean - theta.log()
+        log_mass = log_rising(x, theta) - torch.lgamma(x + 1.0)
+        return log_mass - theta * F.softplus(odds) - x * F.softplus(-odds)
+
+    def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return the log-masses."""
+        return self.count_log_prob(self.log_mean(outputs, x), x)
+
+    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
+        """Return negative binomial distributions."""
+        theta, log_mean = self.theta(), self.log_mean(outputs)
+        return torch.distributions.NegativeBinomial(
+            theta.expand_as(log_mean), logits=log_mean - theta.log()
+        )
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the expected counts."""
+        return self.log_mean(outputs).exp()
+
+    def draw_counts(self, log_mean: Tensor, generator: torch.Generator) -> Tensor:
+        """Return Poisson draws of gamma draws."""
+        theta = self.theta().expand_as(log_mean)
+        rate = gamma(theta, generator) * (log_mean.exp() / theta)
+        return torch.poisson(rate, generator=generator)
+
+    def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Return counts."""
+        return self.draw_counts(self.log_mean(outputs), generator)
+
+
+class NegativeBinomial(CountsLikelihood):
+    r"""Counts that vary more than chance makes them.
+
+    .. math:: \log p(X \mid z) = \sum_j \log \frac{\Gamma(X_j + \theta_j)}
+        {\Gamma(\theta_j)\, X_j!} + \theta_j \log \frac{\theta_j}{\theta_j + \mu_j}
+        + X_j \log \frac{\mu_j}{\theta_j + \mu_j}
+
+    with :math:`\log \mu = a(z)`, the decoder's outputs, and a learned
+    :math:`\theta_j` for each column, so that the variance is :math:`\mu_j +
+    \mu_j^2 / \theta_j` [1]_. The encoder sees standardized log(1 + X).
+
+    Domain: whole numbers >= 0. Link: log.
+
+    Parameters
+    ----------
+    size_factor : bool, default=False
+        Whether rows are samples of different depth, as cells are in sequencing: then
+        :math:`\mu_j = l \, \mathrm{softmax}(a(z))_j` with the row's total :math:`l`
+        [2]_, the encoder sees rows brought to the mean total, and what the model
+        generates has that total. The score is given the totals. Cells that are
+        missing are taken to have had their average share of the total.
+
+    See Also
+    --------
+    Poisson : For counts that vary less.
+    ZeroInflatedNegativeBinomial : For counts with zeros of another kind.
+
+    References
+    ----------
+    .. [1] Hilbe (2011). Negative binomial regression, equation 8.9. Cambridge
+       University Press.
+    .. [2] Lopez et al. (2018). Deep generative modeling for single-cell
+       transcriptomics. Nature Methods 15. https://doi.org/10.1038/s41592-018-0229-2
+
+    Examples
+    --------
+    >>> NegativeBinomial()
+    NegativeBinomial()
+    """
+
+    def build(self, n_features: int) -> LikelihoodModel:
+        """Return a model for `n_features` columns, without statistics yet."""
+        return NegativeBinomialModel(n_features, self.size_factor)

@@ -1,0 +1,143 @@
+"""Columns of ordered levels."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skvae._batches import Rows
+from skvae.likelihoods._codes import CodesLikelihood, CodesModel
+from skvae.likelihoods._contract import LikelihoodModel
+
+
+class _OrdinalModel(CodesModel):
+    """Levels cut out of a logistic variable around the output of each column."""
+
+    level_mean: Tensor
+    level_std: Tensor
+
+    def __init__(self, n_levels: Sequence[int]) -> None:
+        super().__init__(n_levels)
+        self.n_inputs = self.n_outputs = self.n_features
+        self.n_cuts = max(1, self.is_padding.shape[1] - 1)
+        for name, fill in (("level_mean", 0.0), ("level_std", 1.0)):
+            value = torch.full((self.n_features,), fill, dtype=torch.float64)
+            self.register_buffer(name, value)
+        # The first cut, and logarithms of the gaps to those after it.
+        cuts = torch.zeros(self.n_features, self.n_cuts, dtype=torch.float32)
+        self.cuts = nn.Parameter(cuts)
+
+    def fit_statistics(self, rows: Rows) -> None:
+        """Learn how frequent levels are, and set the cuts that say so."""
+        super().fit_statistics(rows)
+        p = self.padded(self.frequency, 0.0)
+        codes = torch.arange(p.shape[1], dtype=p.dtype, device=p.device)
+        self.level_mean.copy_(p @ codes)
+        variance = (p * (codes - self.level_mean[:, None]).square()).sum(1)
+        self.level_std.copy_(variance.sqrt() + (variance == 0.0))
+        with torch.no_grad():
+            below = p.cumsum(1)[:, : self.n_cuts].clamp(1e-9, 1.0 - 1e-9)
+            cuts = torch.logit(below)
+            gaps = cuts.diff(dim=1).clamp_min(1e-6).log()
+            self.cuts.copy_(torch.cat((cuts[:, :1], gaps), dim=1))
+
+    def _cumulated_cuts(self) -> Tensor:
+        """Return the cuts, in order, (D, C - 1)."""
+        gaps = self.cuts[:, 1:].clamp(-15.0, 10.0).exp()
+        return torch.cat((self.cuts[:, :1], gaps), dim=1).cumsum(1)
+
+    def cell_inputs(self, x: Tensor) -> Tensor:
+        """Return standardized levels."""
+        return (x - self.level_mean.to(x.dtype)) / self.level_std.to(x.dtype)
+
+    def log_masses(self, outputs: Tensor) -> Tensor:
+        r"""Return the log-mass of every level, (..., D, C).
+
+        With cuts :math:`l < u` around a level and the logistic function
+        :math:`\sigma`, :math:`\sigma(u) - \sigma(l) = \sigma(u) \sigma(-l)
+        (1 - e^{l - u})`, in which nothing cancels.
+        """
+        cuts = self._cumulated_cuts()
+        below = cuts - outputs.unsqueeze(-1)
+        upper, lower = F.logsigmoid(below), F.logsigmoid(-below)
+        gaps = torch.log(-torch.expm1(cuts[:, :-1] - cuts[:, 1:]))
+        # The first level has no cut below, the last of each column none above.
+        lower = F.pad(lower, (1, 0))
+        gaps = F.pad(gaps, (1, 1))
+        last = self._is_last()
+        upper = F.pad(upper, (0, 1)).masked_fill(last, 0.0)
+        masses = (upper + lower + gaps.masked_fill(last, 0.0))[..., : last.shape[1]]
+        return masses.masked_fill(self.is_padding, -torch.inf)
+
+    def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return levels minus their expectation, in standard deviations."""
+        masses = self.log_masses(outputs).exp()
+        codes = torch.arange(masses.shape[-1], dtype=masses.dtype, device=masses.device)
+        return (x - masses @ codes) / self.level_std.to(x.dtype)
+
+    def marginal_outputs(self) -> Tensor:
+        """Return zeros: the cuts say how frequent levels are."""
+        return torch.zeros_like(self.level_mean)
+
+    def marginal_inputs(self) -> Tensor:
+        """Return zeros: levels are standardized."""
+        return torch.zeros_like(self.level_mean)
+
+    def linear_outputs(self, loadings: Tensor) -> Tensor:
+        """Return the loadings over the slope of the expected level."""
+        above = torch.sigmoid(-self._cumulated_cuts().detach()).to(loadings)
+        is_none = self._is_last()[:, : self.n_cuts]
+        slope = (above * (1.0 - above)).masked_fill(is_none, 0.0).sum(1)
+        # The floor keeps nearly constant columns from asking for unbounded outputs.
+        return loadings * self.level_std.to(loadings) / slope.clamp_min(0.05)
+
+    def _is_last(self) -> Tensor:
+        """Return which levels have no cut above them, (D, C); so does padding."""
+        return F.pad(self.is_padding, (0, 1), value=True)[:, 1:]
+
+
+class Ordinal(CodesLikelihood):
+    r"""Ordered levels: grades, answers on a scale, binned quantities.
+
+    .. math:: \log p(X \mid z) = \sum_j \log \big(\sigma(\tau_{j, X_j} - a_j(z))
+        - \sigma(\tau_{j, X_j - 1} - a_j(z))\big)
+
+    with one decoder output :math:`a_j(z)` for each column, the logistic function
+    :math:`\sigma`, and cuts :math:`\tau_{j0} < \tau_{j1} < \ldots` that are learned:
+    the proportional odds model [1]_ of each column. The encoder sees standardized
+    codes.
+
+    Domain: codes 0, 1, ..., C - 1. Link: cumulative logit. There is no mean: where one
+    is asked for, the answer is the mode, the most likely level.
+
+    Parameters
+    ----------
+    n_levels : "auto", int or list of int, default="auto"
+        Number of levels of all columns, or of each. `"auto"` takes the largest code in
+        the data.
+
+    See Also
+    --------
+    Categorical : For categories without an order.
+
+    References
+    ----------
+    .. [1] McCullagh (1980). Regression models for ordinal data. Journal of the Royal
+       Statistical Society B 42(2). https://doi.org/10.1111/j.2517-6161.1980.tb01109.x
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Ordinal().resolve(np.array([[0.0], [4.0]]))
+    Ordinal(n_levels=[5])
+    """
+
+    _size = "n_levels"
+
+    def __init__(self, n_levels: str | int | Sequence[int] = "auto") -> None:
+        self.n_levels = n_levels
+
+    def build(self, n_features: int) -> LikelihoodModel:
+        """Return a model for `n_features` columns, without statistics yet."""
+        return _OrdinalModel(self._sizes(n_features))

@@ -1,0 +1,314 @@
+"""Every likelihood is the distribution that it says it is, by SciPy's word."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from scipy import stats
+from scipy.special import expit, softmax
+
+from skvae._batches import Rows
+from skvae.likelihoods import Columns, StudentT
+
+VARIANCES = np.array([0.2, 0.3, 0.5, 0.6])
+THETA = np.array([0.5, 2.0, 19.0, 300.0])
+DF = np.array([2.5, 3.0, 8.0, 40.0])
+
+
+# References: distributions of the cells (n, D) of a table
+
+
+class Scipy:
+    """A frozen distribution of SciPy."""
+
+    def __init__(self, p):
+        self.mean, self.std, self.cdf = p.mean(), p.std(), p.cdf
+        self.log = p.logpmf if isinstance(p.dist, stats.rv_discrete) else p.logpdf
+
+
+class Tilted:
+    """exp(a x) on [0, 1]: an exponential distribution, cut off, perhaps mirrored."""
+
+    def __init__(self, a):
+        self.rises, size = a > 0, np.abs(a)
+        self.p = stats.truncexpon(b=size, scale=1 / size)
+        self.mean, self.std = self._mirrored(self.p.mean()), self.p.std()
+
+    def _mirrored(self, X):
+        return np.where(self.rises, 1 - X, X)
+
+    def log(self, X):
+        return self.p.logpdf(self._mirrored(X))
+
+    def cdf(self, X):
+        return self._mirrored(self.p.cdf(self._mirrored(X)))
+
+
+class Masses:
+    """Masses of codes (n, D, C), zero beyond a column's number of categories."""
+
+    def __init__(self, masses):
+        self.masses, self.mean, self.std = masses, masses.argmax(-1), np.nan
+
+    def log(self, X):
+        return np.log((self.masses * self._is(X)).sum(-1))
+
+    def cdf(self, X):
+        return (self.masses.cumsum(-1) * self._is(X)).sum(-1)
+
+    def _is(self, X):
+        return X[..., None] == np.arange(self.masses.shape[-1])
+
+
+class Inflated:
+    """A distribution of counts, replaced by zero with probability pi."""
+
+    def __init__(self, p, pi):
+        self.p, self.pi, self.mean = p, pi, (1 - pi) * p.mean()
+        self.std = np.sqrt((1 - pi) * (p.var() + pi * p.mean() ** 2))
+
+    def log(self, X):
+        return np.log(self.pi * (X == 0) + (1 - self.pi) * self.p.pmf(X))
+
+    def cdf(self, X):
+        return self.pi + (1 - self.pi) * self.p.cdf(X)
+
+
+def _noise(spec, scale, factor=1.0):
+    """Return standard deviations in the units of X."""
+    if not isinstance(spec.noise, str):
+        return spec.noise
+    variances = VARIANCES[: len(scale)] * factor
+    return scale * np.sqrt(variances.mean() if spec.noise == "shared" else variances)
+
+
+def _gaussian(spec, model, X, outputs, totals):
+    scale = X.std(axis=0)
+    if spec.scaling == "shared":
+        scale = np.full_like(scale, np.sqrt(np.mean(scale**2)))
+    return Scipy(stats.norm(X.mean(axis=0) + scale * outputs, _noise(spec, scale)))
+
+
+def _log_normal(spec, model, X, outputs, totals):
+    log = np.log(X)
+    loc = log.mean(axis=0) + log.std(axis=0) * outputs
+    return Scipy(stats.lognorm(_noise(spec, log.std(axis=0)), scale=np.exp(loc)))
+
+
+def _student_t(spec, model, X, outputs, totals):
+    # What location and scale should be is a test of its own.
+    loc, scale = (model.unit * model.loc).numpy(), (model.unit * model.scale).numpy()
+    df = spec.df
+    if isinstance(df, str):
+        df = DF[: 1 if spec.noise == "shared" else X.shape[1]]
+    noise = _noise(spec, scale, np.maximum((df - 2) / df, 0.25))
+    return Scipy(stats.t(df, loc + scale * outputs, noise))
+
+
+def _bernoulli(spec, model, X, outputs, totals):
+    return Scipy(stats.bernoulli(expit(outputs)))
+
+
+def _continuous_bernoulli(spec, model, X, outputs, totals):
+    return Tilted(outputs)
+
+
+def _categorical(spec, model, X, outputs, totals):
+    sizes = X.max(axis=0).astype(int) + 1
+    masses = np.zeros((len(outputs), len(sizes), sizes.max()))
+    for j, logits in enumerate(np.split(outputs, sizes.cumsum()[:-1], axis=1)):
+        masses[:, j, : sizes[j]] = softmax(logits, axis=1)
+    return Masses(masses)
+
+
+def _ordinal(spec, model, X, outputs, totals):
+    sizes = X.max(axis=0).astype(int) + 1
+    masses = np.zeros((*outputs.shape, sizes.max()))
+    for j, size in enumerate(sizes):
+        cuts = model.cuts[j, : size - 1].detach().numpy().copy()
+        cuts[1:] = np.exp(cuts[1:])
+        cuts = np.r_[-np.inf, cuts.cumsum(), np.inf]
+        cdf = stats.logistic.cdf(cuts - outputs[:, [j]])
+        masses[:, j, :size] = np.diff(cdf, axis=1)
+    return Masses(masses)
+
+
+def _mean_counts(spec, outputs, totals):
+    return totals * softmax(outputs, axis=1) if spec.size_factor else np.exp(outputs)
+
+
+def _poisson(spec, model, X, outputs, totals):
+    return Scipy(stats.poisson(_mean_counts(spec, outputs, totals)))
+
+
+def _nbinom(spec, X, outputs, totals):
+    theta, mean = THETA[: X.shape[1]], _mean_counts(spec, outputs, totals)
+    return stats.nbinom(theta, theta / (theta + mean))
+
+
+def _negative_binomial(spec, model, X, outputs, totals):
+    return Scipy(_nbinom(spec, X, outputs, totals))
+
+
+def _zero_inflated(spec, model, X, outputs, totals):
+    counts, logits = np.split(outputs, 2, axis=1)
+    return Inflated(_nbinom(spec, X, counts, totals), expit(logits))
+
+
+REFERENCES = {
+    "Bernoulli": _bernoulli,
+    "Categorical": _categorical,
+    "ContinuousBernoulli": _continuous_bernoulli,
+    "Gaussian": _gaussian,
+    "LogNormal": _log_normal,
+    "NegativeBinomial": _negative_binomial,
+    "Ordinal": _ordinal,
+    "Poisson": _poisson,
+    "StudentT": _student_t,
+    "ZeroInflatedNegativeBinomial": _zero_inflated,
+}
+
+
+class SideBySide:
+    """References of the parts of a mixture."""
+
+    def __init__(self, parts, columns):
+        self.parts, self.order = parts, np.argsort(np.concatenate(columns))
+        self.columns = columns
+        self.mean = self._join([part.mean for part in parts])
+        self.std = self._join([part.std + 0 * part.mean for part in parts])
+
+    def _join(self, parts):
+        return np.concatenate(parts, axis=1)[:, self.order]
+
+    def _each(self, name, X):
+        pairs = zip(self.parts, self.columns, strict=True)
+        return self._join([getattr(part, name)(X[:, owned]) for part, owned in pairs])
+
+    def log(self, X):
+        return self._each("log", X)
+
+    def cdf(self, X):
+        return self._each("cdf", X)
+
+
+def _reference(spec, model, X, outputs, totals=None):
+    """Return the reference at outputs of a model fitted to X.
+
+    With size factors it is for rows with these totals, or else the mean total.
+    """
+    totals = X.mean(axis=0).sum() if totals is None else totals
+    if not isinstance(spec, Columns):
+        function = REFERENCES[type(spec).__name__]
+        return function(spec, model, X, outputs.numpy(), totals)
+    parts, columns = [], []
+    for (likelihood, owned), part in zip(spec.parts, model.parts, strict=True):
+        table, values = X[:, owned], outputs[:, part.outputs]
+        parts.append(_reference(likelihood, part.model, table, values))
+        columns.append(owned)
+    return SideBySide(parts, columns)
+
+
+@torch.no_grad()
+def _know(model):
+    """Set learned shapes, and noise, to known ones."""
+    for part in getattr(model, "parts", ()):
+        _know(part.model)
+    for name, values in (("log_theta", np.log(THETA)), ("log_df", np.log(DF - 2))):
+        if hasattr(model, name):
+            learned = getattr(model, name)
+            learned.copy_(torch.from_numpy(values[: len(learned)]))
+    if not hasattr(model, "parts"):
+        model.start_noise(torch.from_numpy(np.resize(VARIANCES, model.n_inputs)))
+
+
+@pytest.fixture
+def known(case):
+    """(spec, model, X) with known noise and shapes."""
+    model = case.model(start=False)
+    _know(model)
+    return case.spec.resolve(case.X), model, case.X
+
+
+def _outputs(case, model, n):
+    return case.outputs(model, n).detach()
+
+
+# Properties
+
+
+def test_likelihood_log_prob_equals_scipy(case, known):
+    spec, model, X = known
+    outputs, x = _outputs(case, model, len(X)), torch.from_numpy(model.prepare(X))
+    # A row without any count is taken to have had one.
+    totals = X.sum(axis=1, keepdims=True).clip(1)
+    expected = _reference(spec, model, X, outputs, totals).log(X)
+    with torch.no_grad():
+        cells, rows = model.cell_log_prob(outputs, x), model.log_prob(outputs, x)
+    assert_allclose(cells, expected, rtol=1e-7, atol=1e-9)
+    assert_allclose(rows, expected.sum(axis=1), rtol=1e-8)
+
+
+def test_likelihood_distribution_equals_scipy(case, known):
+    spec, model, X = known
+    outputs = _outputs(case, model, len(X))
+    reference = _reference(spec, model, X, outputs)
+    with torch.no_grad():
+        p = model.distribution(outputs)
+        log_prob, std = p.log_prob(torch.from_numpy(X)), p.variance.sqrt()
+        mean = model.mean(outputs)
+    assert_allclose(log_prob, reference.log(X), rtol=1e-6, atol=1e-8)
+    assert_allclose(mean, np.broadcast_to(reference.mean, X.shape), rtol=1e-7)
+    assert_allclose(std, np.broadcast_to(reference.std, X.shape), rtol=1e-6)
+
+
+def test_likelihood_mode_is_the_most_likely_value_near_the_mean(case, known):
+    spec, model, X = known
+    outputs = _outputs(case, model, len(X))
+    reference = _reference(spec, model, X, outputs)
+    with torch.no_grad():
+        mode = model.mode(outputs).numpy()
+        others = [X, *(np.roll(X, k, axis=0) for k in range(1, len(X)))]
+    at_mode = reference.log(mode)
+    for other in others:
+        assert (reference.log(other) <= at_mode + 1e-9).all()
+
+
+def test_likelihood_draws_follow_the_distribution(case, known):
+    spec, model, X = known
+    n = 20_000
+    outputs = _outputs(case, model, 1)
+    random = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        draws = model.draw(outputs.expand(n, -1), random).double().numpy()
+    reference = _reference(spec, model, X, outputs)
+    for j in range(draws.shape[1]):
+        values, counts = np.unique(draws[:, j], return_counts=True)
+        at = np.resize(draws[0], (len(values), draws.shape[1])).copy()
+        at[:, j] = values
+        # Kolmogorov's distance is below 2.2 / sqrt(n) with probability 0.9999.
+        distance = np.abs(counts.cumsum() / n - reference.cdf(at)[:, j]).max()
+        assert distance < 2.2 / np.sqrt(n)
+
+
+def test_likelihood_draws_of_columns_are_independent(case, known):
+    _, model, _ = known
+    n = 20_000
+    random = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        outputs = _outputs(case, model, 1).expand(n, -1)
+        draws = model.draw(outputs, random).double().numpy()
+    varies = draws.std(axis=0) > 0
+    # Of ranks: tails are heavy.
+    correlation = np.atleast_2d(stats.spearmanr(draws[:, varies]).statistic)
+    assert np.abs(correlation - np.eye(len(correlation))).max() < 5 / np.sqrt(n)
+
+
+def test_student_t_standardizes_by_the_fitted_t_distribution():
+    X = stats.t(3.0, 5.0, 2.0).rvs(size=(400, 1), random_state=0)
+    X[0] = 1e6
+    model = StudentT(df=3.0).build(1).double()
+    model.fit_statistics(Rows(X, np.arange(400), np.ones(400)))
+    _, loc, scale = stats.t.fit(X[:, 0], fdf=3.0, loc=5.0, scale=2.0)
+    assert_allclose(model.loc * model.unit, loc, rtol=1e-3)
+    assert_allclose(model.scale * model.unit, scale, rtol=1e-3)
