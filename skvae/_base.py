@@ -369,6 +369,19 @@ class LatentTransformer(
         check_is_fitted(self)
         return check_rows(self, X, self._known, self.handle_unknown)
 
+    def missing_cells(self, X):
+        """Return which cells are missing, among them unknown categories if asked.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        missing : ndarray of bool of shape (n_samples, n_features)
+        """
+        return np.isnan(self._check_fitted_X(X))
+
     def _as_in_fit(self, values, like=None):
         """Return rows of numbers and codes as what `fit` was given: array or table.
 

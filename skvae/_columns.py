@@ -53,7 +53,8 @@ def likelihood_for(
             if j not in named
         ]
         parts = parts + _grouped(rest) if isinstance(said, list) else _grouped(parts + rest)
-    return parts[0][0] if len(parts) == 1 else Columns(parts)
+    covers_all = len(parts[0][1]) == len(layout.columns)
+    return parts[0][0] if covers_all else Columns(parts)
 
 
 Part = tuple[Likelihood, list[int]]
@@ -86,7 +87,8 @@ def _named(said: Any, X: Any) -> list[Part]:
                 f"{min(seen.intersection(positions))} twice. Leave one of the two out."
             )
         seen.update(positions)
-        parts.append((_spec(spec), positions))
+        if positions:
+            parts.append((_spec(spec), positions))
     return parts
 
 

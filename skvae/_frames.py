@@ -147,6 +147,16 @@ def read_layout(X: Any) -> Layout:
     return Layout(library, tuple(map(describe, names, cells)))
 
 
+def with_columns(table: Any, names: Iterable[str], values: np.ndarray) -> Any:
+    """Return a table with columns appended."""
+    cells = dict(zip(names, values.T, strict=True))
+    if library_of(table) == "pandas":
+        return table.assign(**cells)
+    import polars as pl
+
+    return table.with_columns(pl.Series(name, column) for name, column in cells.items())
+
+
 def _pandas_column(name: Any, cells: Any) -> Column:
     from pandas.api import types
 
@@ -195,8 +205,9 @@ def _cells(X: Any, j: int) -> tuple[list, np.ndarray]:
 
 def _sorted_values(cells: list, missing: np.ndarray, column: Column) -> np.ndarray:
     """Return the distinct values of a column, sorted within each type of value."""
+    pairs = zip(cells, missing, strict=True)
     try:
-        values = {cell for cell, absent in zip(cells, missing, strict=True) if not absent}
+        values = {cell for cell, absent in pairs if not absent}
     except TypeError as error:
         raise TypeError(
             f"X must be numeric, boolean, text or categorical. Got {error} in column "
@@ -262,8 +273,9 @@ def _limits(column: Column) -> tuple[float, float] | None:
     if not name.startswith(("int", "uint")):
         return None
     limits = np.iinfo(np.dtype(name))
-    # The largest float below the limit, which itself may not be a float.
-    return float(limits.min), float(np.nextafter(float(limits.max), 0.0))
+    low, high = float(limits.min), float(limits.max)
+    # The limit itself may not be a float, and the next one be beyond it.
+    return low, high if int(high) <= limits.max else float(np.nextafter(high, 0.0))
 
 
 def _from_codes(codes: np.ndarray, categories: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ def test_estimator_skips_no_check(estimator):
 def test_estimator_tags_are_true(estimator):
     tags = get_tags(estimator)
     assert tags.transformer_tags.preserves_dtype == ["float64", "float32"]
-    assert not tags.input_tags.allow_nan
+    assert tags.input_tags.allow_nan
     assert not tags.input_tags.sparse
     assert not tags.non_deterministic
     assert not tags._skip_test

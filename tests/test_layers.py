@@ -13,6 +13,7 @@ ROOT = Path(skvae.__file__).parent
 LAYERS = [
     {
         "_batches",
+        "_frames",
         "_optimizers",
         "_random",
         "_recipe",
@@ -22,11 +23,12 @@ LAYERS = [
         "schedules",
     },
     {"likelihoods", "networks", "priors"},
-    {"_apply", "_model"},
+    {"_apply", "_columns", "_model"},
     {"objectives"},
-    {"_start", "_training"},
+    {"_impute", "_start", "_training"},
     {"_base", "_checks"},
     {"_autoencoder", "_vae"},
+    {"_imputer", "_outliers"},
     {"inspection"},
     {"displays"},
     {"__init__"},
