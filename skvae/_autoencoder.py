@@ -68,10 +68,10 @@ class AutoencoderTransformer(LatentTransformer):
         What becomes of a category that was not there in `fit`: an error, or a missing
         cell.
     mask_fraction : "auto" or float, default="auto"
-        Part of the observed cells, in [0, 1), that training masks at random: of each
-        row a part of its own, uniform between 0 and twice this, but below 1. It
-        teaches the encoder to read rows with any cells missing. `"auto"`: 0, but
-        where rows of `fit` have missing cells.
+        Part of the observed cells, in [0, 1], that training masks at most: of each row
+        and step another part, drawn uniformly, of cells drawn at random. It teaches
+        the encoder to read rows with any cells missing. `"auto"`: 1 if rows of `fit`
+        have missing cells, otherwise 0.
     warm_start : bool, default=False
         Go on from the fitted state when `fit` is called again. Scaling, seed and
         `beta` of the first fit are kept; schedules of the learning rate start again.

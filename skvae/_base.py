@@ -89,7 +89,7 @@ class LatentTransformer(
         "handle_unknown": [StrOptions({"error", "missing"})],
         "mask_fraction": [
             StrOptions({"auto"}),
-            Interval(Real, 0, 1, closed="left"),
+            Interval(Real, 0, 1, closed="both"),
         ],
         "warm_start": ["boolean"],
         "device": [str, torch.device],

@@ -51,9 +51,7 @@ def learn_columns(
     return rows, Known(layout, likelihood, repr(estimator.likelihood))
 
 
-def check_rows(
-    estimator: Any, X: Any, known: Known, handle_unknown: str
-) -> np.ndarray:
+def check_rows(estimator: Any, X: Any, known: Known, handle_unknown: str) -> np.ndarray:
     """Return X as a finite array of numbers and codes, float32 or float64.
 
     Parameters
@@ -121,7 +119,9 @@ def _with_nan(X: Any) -> Any:
     """Return X with NaN in place of pandas.NA, which is no number."""
     if not isinstance(X, np.ndarray) or X.dtype != object:
         return X
-    is_na = np.frompyfunc(lambda cell: type(cell).__name__ in ("NAType", "NaTType"), 1, 1)
+    is_na = np.frompyfunc(
+        lambda cell: type(cell).__name__ in ("NAType", "NaTType"), 1, 1
+    )
     return np.where(is_na(X).astype(bool), np.nan, X)
 
 

@@ -31,6 +31,24 @@ def likelihood_for(
     by_kind : mapping
         What "auto" is for each kind of column.
     """
+    _refuse_unreadable(layout)
+    if isinstance(value, str) and value != "auto":
+        return _spec(value)
+    if isinstance(value, Likelihood) and not isinstance(value, Columns):
+        return value
+    if isinstance(value, Columns):
+        parts = _named(value.parts, X)
+        rest = _rest(parts, layout, {})
+    else:
+        parts = [] if isinstance(value, str) else _named(value, X)
+        rest = _rest(parts, layout, by_kind)
+    # Parts of a list stay apart; elsewhere, equal specs share one, and so its noise.
+    listed = isinstance(value, list | Columns)
+    parts = parts + _grouped(rest) if listed else _grouped(parts + rest)
+    return parts[0][0] if len(parts) == 1 else Columns(parts)
+
+
+def _refuse_unreadable(layout: Layout) -> None:
     for column in layout.columns:
         if column.kind == "other":
             raise ValueError(
@@ -38,23 +56,6 @@ def likelihood_for(
                 f"{column.dtype} in column {column.label}. Turn the column into one "
                 "of these, or drop it."
             )
-    if isinstance(value, Likelihood) and not isinstance(value, Columns):
-        return value
-    if isinstance(value, str) and value != "auto":
-        return _spec(value)
-    said = value.parts if isinstance(value, Columns) else value
-    parts = [] if isinstance(said, str) else _named(said, X)
-    if not isinstance(value, Columns):
-        # Equal specs share one, and so its noise.
-        named = {j for _, columns in parts for j in columns}
-        rest = [
-            (_spec(by_kind[kind]), [j])
-            for j, kind in enumerate(layout.kinds)
-            if j not in named
-        ]
-        parts = parts + _grouped(rest) if isinstance(said, list) else _grouped(parts + rest)
-    covers_all = len(parts[0][1]) == len(layout.columns)
-    return parts[0][0] if covers_all else Columns(parts)
 
 
 Part = tuple[Likelihood, list[int]]
@@ -90,6 +91,21 @@ def _named(said: Any, X: Any) -> list[Part]:
         if positions:
             parts.append((_spec(spec), positions))
     return parts
+
+
+def _rest(
+    parts: Iterable[Part], layout: Layout, by_kind: Mapping[str, Any]
+) -> list[Part]:
+    """Return a part for each column that has none, by its kind."""
+    named = {j for _, columns in parts for j in columns}
+    rest = [j for j in range(len(layout.columns)) if j not in named]
+    if rest and not by_kind:
+        raise ValueError(
+            "Columns must name every column. Got none for column "
+            f"{layout.columns[rest[0]].label}. Add it, or pass the parts alone as "
+            "likelihood, which leaves other columns to their types."
+        )
+    return [(_spec(by_kind[layout.columns[j].kind]), [j]) for j in rest]
 
 
 def _grouped(parts: Iterable[Part]) -> list[Part]:

@@ -1,5 +1,6 @@
 """A model and rows with missing cells → what the cells may have been."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,13 +12,59 @@ from skvae._batches import content_hashes
 from skvae._model import Model
 from skvae._random import Stream, generator
 from skvae.likelihoods import LikelihoodModel
-from skvae.objectives import Draws, weighted_draws
+from skvae.objectives import Draws, weigh
 
 DRAWS_AT_A_TIME = 1 << 14
 """Most draws of z, over the rows of a chunk, that are decoded at once."""
 
+PROPOSALS = ((0.0, 0.5), (0.5, 0.25), (1.0, 0.25))
+"""How far each part of the proposals is from the posterior to the prior; its size."""
+
 Statistic = Callable[[LikelihoodModel, Draws, Tensor], Tensor]
 """(likelihood, draws, weights) → one value of each cell, (B, D)."""
+
+
+def propose(model: Model, x: Tensor, noise: Tensor) -> Draws:
+    r"""Return draws of z for rows with missing cells, with their importance weights.
+
+    Half of them are drawn from the encoder's posterior, others from its powers on the
+    way to the prior, :math:`q_t \propto q^{1 - t} p^t`, and all are weighted by the
+    density of the mixture: defensive importance sampling (Hesterberg 1995; Owen & Zhou
+    2000). Where the posterior is too narrow, as it may be for rows with more missing
+    cells than in training, no draw then has all the weight.
+
+    Parameters
+    ----------
+    model : Model
+    x : Tensor of shape (B, D)
+    noise : Tensor of shape (S, 1, K)
+        Standard normal draws, the same for every row.
+    """
+    mean, log_var = model.posterior(x)
+    moments = [_tempered(mean, log_var, t) for t, _ in PROPOSALS]
+    begins = np.cumsum([part for _, part in PROPOSALS[:-1]]) * len(noise)
+    parts = noise.tensor_split(begins.astype(int).tolist())
+    z = torch.cat(
+        [m + torch.exp(0.5 * v) * e for (m, v), e in zip(moments, parts, strict=True)]
+    )
+    log_q = torch.stack(
+        [
+            math.log(max(len(e), 1e-9) / len(noise)) + _log_normal(z, m, v)
+            for (m, v), e in zip(moments, parts, strict=True)
+        ]
+    )
+    return weigh(model, x, z, torch.logsumexp(log_q, dim=0))
+
+
+def _tempered(mean: Tensor, log_var: Tensor, t: float) -> tuple[Tensor, Tensor]:
+    """Return mean and log-variance of q^(1 - t) p^t, for a standard normal p."""
+    precision = (1.0 - t) * torch.exp(-log_var) + t
+    return (1.0 - t) * torch.exp(-log_var) * mean / precision, -precision.log()
+
+
+def _log_normal(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+    squares = (z - mean).square() * torch.exp(-log_var)
+    return -0.5 * (squares + log_var + math.log(2 * math.pi)).sum(-1)
 
 
 def weighted_mean(model: LikelihoodModel, draws: Draws, weights: Tensor) -> Tensor:
@@ -75,7 +122,7 @@ def impute_once(
     """
 
     def cells(model: Model, x: Tensor) -> Tensor:
-        draws = weighted_draws(model, x, noise.to(x.dtype))
+        draws = propose(model, x, noise.to(x.dtype))
         weights = draws.log_weights.softmax(0)
         return STATISTICS[statistic](model.likelihood, draws, weights)
 
@@ -93,7 +140,7 @@ def impute_often(
     """
 
     def cells(model: Model, x: Tensor) -> Tensor:
-        draws = weighted_draws(model, x, noise.to(x.dtype))
+        draws = propose(model, x, noise.to(x.dtype))
         weights = draws.log_weights.softmax(0)
         rows = []
         for i, row in enumerate(content_hashes(x.double().cpu().numpy()).tolist()):

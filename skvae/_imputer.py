@@ -120,7 +120,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         "add_indicator": ["boolean"],
         "mask_fraction": [
             StrOptions({"auto"}),
-            Interval(Real, 0, 1, closed="left"),
+            Interval(Real, 0, 1, closed="both"),
         ],
     }
 

@@ -9,7 +9,7 @@ from skvae.schedules import Constant, Schedule, WarmUp, as_schedule
 N_STEPS = 4000
 """Optimizer steps that a default fit may take, if epochs stay within the bounds."""
 
-MASK_FRACTION = 0.0
+MASK_FRACTION = 1.0
 """Part of the observed cells that a default fit masks, where cells are missing."""
 
 LEAST_SIGNAL = 2.0

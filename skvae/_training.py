@@ -241,7 +241,10 @@ class Training:
         return (sums / len(self.train)).tolist()
 
     def _masked(self, x: Tensor, epoch: int, step: int) -> Tensor:
-        """Return rows with cells masked at random, of each row a part of its own."""
+        """Return rows with a part of their cells masked at random.
+
+        The part differs from row to row, from none to `mask_fraction`.
+        """
         if not self.plan.mask_fraction:
             return x
         random = generator(self.plan.seed, Stream.MASK, epoch, step, device=x.device)

@@ -86,33 +86,36 @@ class Draws(NamedTuple):
     log_weights: Tensor
 
 
-def weighted_draws(model: Model, x: Tensor, noise: Tensor) -> Draws:
-    """Return draws of z from q(z given x) with their importance weights.
-
-    Parameters
-    ----------
-    model : Model
-    x : Tensor of shape (B, D)
-    noise : Tensor of shape (S, 1, K) or (S, B, K)
-        Standard normal draws, the same for every row or each row's own.
-    """
-    return _weighted(model, x, *model.posterior(x), noise)
-
-
-def _weighted(
-    model: Model, x: Tensor, mean: Tensor, log_var: Tensor, noise: Tensor
-) -> Draws:
-    z = mean + torch.exp(0.5 * log_var) * noise
-    log_q = -0.5 * (noise.square() + log_var + math.log(2 * math.pi)).sum(-1)
+def weigh(model: Model, x: Tensor, z: Tensor, log_q: Tensor) -> Draws:
+    """Return what draws z (S, B, K) are worth, drawn with log-densities (S, B)."""
     outputs = model.decoder(z)
     log_p = model.likelihood.log_prob(outputs, x, model.observed(x))
     log_joint = log_p + model.prior.log_prob(z)
     return Draws(outputs, log_joint, log_joint - log_q)
 
 
+def draws_of(
+    model: Model, x: Tensor, mean: Tensor, log_var: Tensor, noise: Tensor
+) -> Draws:
+    """Return draws of z from a posterior, with their importance weights.
+
+    Parameters
+    ----------
+    model : Model
+    x : Tensor of shape (B, D)
+    mean, log_var : Tensor of shape (B, K)
+        What `model.posterior` says of x.
+    noise : Tensor of shape (S, 1, K) or (S, B, K)
+        Standard normal draws, the same for every row or each row's own.
+    """
+    z = mean + torch.exp(0.5 * log_var) * noise
+    log_q = -0.5 * (noise.square() + log_var + math.log(2 * math.pi)).sum(-1)
+    return weigh(model, x, z, log_q)
+
+
 def log_weights(model: Model, x: Tensor, noise: Tensor) -> Tensor:
     """Return log p(x, z) - log q(z given x) of draws, (S, B)."""
-    return weighted_draws(model, x, noise).log_weights
+    return draws_of(model, x, *model.posterior(x), noise).log_weights
 
 
 def importance_bound(model: Model, x: Tensor, noise: Tensor) -> Tensor:
@@ -188,7 +191,7 @@ class IWAE(BaseEstimator):
         """
         mean, log_var = model.posterior(x)
         noise = noise.reshape(-1, *noise.shape[-2:])
-        weights = _weighted(model, x, mean, log_var, noise).log_weights
+        weights = draws_of(model, x, mean, log_var, noise).log_weights
         bound = torch.logsumexp(weights, dim=0) - math.log(len(weights))
         kl = model.prior.kl(mean, log_var).sum(-1)
         return Terms(-bound - kl, kl)
@@ -211,4 +214,6 @@ def as_objective(value: Any) -> Objective:
 def noise_shape(objective: Objective, n_rows: int, n_components: int) -> tuple:
     """Return the shape of the noise that an objective takes in training."""
     n_draws = getattr(objective, "n_draws", None)
-    return (n_rows, n_components) if n_draws is None else (n_draws, n_rows, n_components)
+    return (
+        (n_rows, n_components) if n_draws is None else (n_draws, n_rows, n_components)
+    )

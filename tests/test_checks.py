@@ -43,7 +43,7 @@ def test_infinite_value_is_named_by_column_and_row(vae, method, value, with_miss
     frame.loc[7, "height"] = value
     if with_missing:
         frame.loc[3, "age"] = np.nan
-    with pytest.raises(ValueError, match="Got inf in column 'height', row 7.*NaN"):
+    with pytest.raises(ValueError, match=r"Got inf in column 'height', row 7.*NaN"):
         getattr(vae, method)(frame)
 
 

@@ -89,7 +89,9 @@ def test_columns_with_the_same_name_survive_the_round_trip():
     frame = pd.DataFrame([[1.0, "a"], [2.0, "b"]], columns=["x", "x"])
     layout = layout_of(frame)
     back = layout.decode(layout.encode(frame, "error"), frame.index)
-    pd.testing.assert_frame_equal(back, frame.astype(back.dtypes.iloc[0], errors="ignore"))
+    pd.testing.assert_frame_equal(
+        back, frame.astype(back.dtypes.iloc[0], errors="ignore")
+    )
 
 
 def test_whole_numbers_are_rounded_within_the_range_of_their_type():
