@@ -36,7 +36,8 @@ def learn_columns(
     handle_unknown : {"error", "missing"}
     """
     layout = None
-    if library_of(X) is not None or getattr(X, "dtype", None) == bool:
+    is_boolean = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind == "b"
+    if library_of(X) is not None or is_boolean:
         layout = read_layout(X)
     table = _table_or_array(estimator, X, layout, reset=True)
     layout = layout or read_layout(table)

@@ -157,5 +157,5 @@ def sized(likelihood: Likelihood, layout: Layout) -> Likelihood:
 def _sized(spec: Likelihood, columns: list[int], layout: Layout) -> Likelihood:
     if not isinstance(spec, CodesLikelihood) or getattr(spec, spec._size) != "auto":
         return spec
-    categories = [layout.columns[j].categories for j in columns]
-    return clone(spec).set_params(**{spec._size: [len(c) for c in categories]})
+    sizes = [len(layout.columns[j].known) for j in columns]
+    return clone(spec).set_params(**{spec._size: sizes})

@@ -33,6 +33,11 @@ class Column(NamedTuple):
     ordered: bool = False
 
     @property
+    def known(self) -> list:
+        """The categories; none where the column is not coded."""
+        return [] if self.categories is None else self.categories.tolist()
+
+    @property
     def label(self) -> str:
         """Name of the column in messages."""
         return repr(self.name) if isinstance(self.name, str) else str(self.name)
@@ -232,14 +237,14 @@ def _encoded(X: Any, j: int, column: Column, handle_unknown: str) -> np.ndarray:
     if column.categories is None:
         return _numbers(_column(X, j), column)
     cells, missing = _cells(X, j)
-    places = {value: place for place, value in enumerate(column.categories.tolist())}
+    places = {value: place for place, value in enumerate(column.known)}
     try:
         codes = np.array([places.get(cell, -1) for cell in cells], dtype=np.float64)
     except TypeError:
         codes = np.full(len(cells), -1.0)
     unknown = np.flatnonzero((codes < 0) & ~missing)
     if len(unknown) and handle_unknown == "error":
-        row, known = unknown[0], column.categories.tolist()
+        row, known = unknown[0], column.known
         listed = ", ".join(map(repr, known[:10])) + (", ..." if known[10:] else "")
         raise ValueError(
             f"Column {column.label} must hold categories seen in fit: {listed}. Got "

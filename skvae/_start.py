@@ -173,7 +173,7 @@ def start_linear(model: Model, rows: Rows, noise_factor: float = 1.0) -> float:
     loadings = vectors.T * np.sqrt(values - noise * probabilistic)[:, None]
     log_var = np.log(noise / values) if probabilistic else np.empty(0)
     weights = loadings / values[:, None]
-    if axes.filled is not None:
+    if axes.filled is not None and axes.rates is not None:
         weights, log_var = _linear_encoder(loadings, axes.rates, axes.filled)
         log_var = log_var[: len(log_var) * probabilistic]
     _set_linear(model, axes.center, weights, loadings, log_var)
