@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from skvae._apply import decode, map_rows
 from skvae._batches import Batches, canonical_rows, resolve_device
 from skvae._checks import check_rows, has_missing, learn_columns
+from skvae._columns import BY_KIND
 from skvae._frames import library_of
 from skvae._model import Architecture
 from skvae._random import seed_from
@@ -53,6 +54,8 @@ class LatentTransformer(
     component carries about each row) and `_information_name` (the attribute that keeps
     its mean).
     """
+
+    _likelihood_by_kind = BY_KIND
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -237,6 +240,9 @@ class LatentTransformer(
         static |= {"_seed": seed, "_beta": beta}
         self._train(training, X, rows, static)
 
+    def _number_of_components(self):
+        return int(self.n_components)
+
     def _learn_columns(self, X, resumes):
         """Return rows as numbers and codes, and what is known of the columns."""
         if not resumes:
@@ -252,7 +258,7 @@ class LatentTransformer(
     def _architecture_for(self, settings, likelihood, masks):
         return Architecture(
             n_features=self.n_features_in_,
-            n_components=int(self.n_components),
+            n_components=self._number_of_components(),
             hidden_layer_sizes=settings["hidden_layer_sizes"],
             activation=settings["activation"],
             linear_path=self.init == "pca",

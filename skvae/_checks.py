@@ -42,7 +42,10 @@ def learn_columns(
     table = _table_or_array(estimator, X, layout, reset=True)
     layout = layout or read_layout(table)
     likelihood = likelihood_for(
-        estimator.likelihood, X if layout.library else table, layout
+        estimator.likelihood,
+        X if layout.library else table,
+        layout,
+        estimator._likelihood_by_kind,
     )
     layout = layout.with_categories(table, coded_columns(likelihood, layout))
     rows = _finite(estimator, layout.encode(table, handle_unknown), layout)

@@ -15,7 +15,7 @@ BY_KIND = {"number": "gaussian", "boolean": "bernoulli", "category": "categorica
 
 
 def likelihood_for(
-    value: Any, X: Any, layout: Layout, by_kind: Mapping[str, Any] = BY_KIND
+    value: Any, X: Any, layout: Layout, by_kind: Mapping[str, Any]
 ) -> Likelihood:
     """Return one likelihood spec for all columns.
 

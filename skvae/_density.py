@@ -12,24 +12,7 @@ class DensityModel(VAETransformer):
         """Say nothing."""
 
 
-def fit_density(
-    estimator: Any, X: Any, sample_weight: Any = None, **params: Any
-) -> DensityModel:
-    """Return a model fitted with the parameters that an estimator shares with it.
-
-    Parameters
-    ----------
-    estimator : estimator
-    X : array-like of shape (n_samples, n_features)
-    sample_weight : array-like of shape (n_samples,), default=None
-    **params : dict
-        Parameters to use in place of the estimator's.
-    """
-    model = DensityModel()
-    known = model.get_params(deep=False)
-    shared = {
-        name: value
-        for name, value in estimator.get_params(deep=False).items()
-        if name in known
-    }
-    return model.set_params(**{**shared, **params}).fit(X, sample_weight=sample_weight)
+def parameters_shared(estimator: Any, model: VAETransformer) -> dict[str, Any]:
+    """Return the parameters of an estimator that the model inside it has too."""
+    params = estimator.get_params(deep=False)
+    return {name: params[name] for name in params.keys() & model.get_params(deep=False)}

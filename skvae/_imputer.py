@@ -6,16 +6,40 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._density import fit_density
+from skvae._columns import BY_KIND
+from skvae._density import DensityModel, parameters_shared
 from skvae._frames import library_of, with_columns
 from skvae._impute import STATISTICS
 from skvae._sklearn import Interval, StrOptions
 from skvae._vae import N_PROPOSALS
-from skvae.likelihoods import LIKELIHOODS, Likelihood
+from skvae.likelihoods import LIKELIHOODS, Gaussian, Likelihood
 from skvae.objectives import IWAE, OBJECTIVES
 
 INDICATOR = "missingindicator_"
 """Prefix of the names of indicator columns, as in scikit-learn."""
+
+
+MASK_FRACTION = 0.5
+"""Part of the observed cells that training masks at most, by default."""
+
+
+class _ImputationModel(DensityModel):
+    """A model whose columns of numbers differ in how well they can be told."""
+
+    _likelihood_by_kind = {**BY_KIND, "number": Gaussian(noise="column")}
+
+    _parameter_constraints: dict = {
+        **DensityModel._parameter_constraints,
+        "n_components": [
+            StrOptions({"auto"}),
+            *DensityModel._parameter_constraints["n_components"],
+        ],
+    }
+
+    def _number_of_components(self):
+        if self.n_components == "auto":
+            return max(1, self.n_features_in_ // 2)
+        return super()._number_of_components()
 
 
 class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -36,7 +60,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Number of latent components of the model. `"auto"`: half the number of columns.
     likelihood : str, Likelihood, dict or list, default="auto"
         What a column is; see :class:`VAETransformer`. `"auto"` goes by the types of
-        columns, and takes numbers for Student-t distributed.
+        columns; each column of numbers has normal noise of its own.
     objective : {"iwae", "elbo"} or IWAE, default="iwae"
         What fitting maximizes.
     statistic : {"mean", "median", "mode"}, default="mean"
@@ -48,8 +72,8 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Append a column for each column with missing cells in `fit`, which says where
         cells were missing.
     mask_fraction : "auto" or float, default="auto"
-        Part of the observed cells that training masks at random, so that the model
-        reads rows with any cells missing. `"auto"`: 0.3.
+        Part of the observed cells, in [0, 1], that training masks at most, so that the
+        model reads rows with any cells missing. `"auto"`: 0.5.
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
     max_iter : "auto" or int, default="auto"
@@ -72,6 +96,8 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ----------
     estimator_ : VAETransformer
         The fitted model. Its `impute` gives multiple imputations.
+    n_iter_ : int
+        Number of epochs run.
     indicated_ : ndarray of int
         Positions of the columns that `add_indicator` appends an indicator of.
     n_features_in_ : int
@@ -177,8 +203,14 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             The fitted imputer.
         """
         self._validate_params()
-        self.estimator_ = fit_density(self, X, sample_weight, **self._recipe(X))
+        model = _ImputationModel()
+        params = parameters_shared(self, model)
+        if self.mask_fraction == "auto":
+            params["mask_fraction"] = MASK_FRACTION
+        model.set_params(**params)
+        self.estimator_ = model.fit(X, sample_weight=sample_weight)
         self.n_features_in_ = self.estimator_.n_features_in_
+        self.n_iter_ = self.estimator_.n_iter_
         missing = self.estimator_.missing_cells(X)
         self.indicated_ = np.flatnonzero(missing.any(axis=0))
         return self
@@ -224,3 +256,14 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if not self.add_indicator:
             return names
         return np.r_[names, INDICATOR + names[self.indicated_]]
+
+    @property
+    def feature_names_in_(self):
+        """Names of the columns, if they are all strings."""
+        return self.estimator_.feature_names_in_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._density import fit_density
+from skvae._density import DensityModel, parameters_shared
 from skvae._sklearn import (
     Interval,
     StrOptions,
@@ -62,6 +62,8 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         The fitted model.
     offset_ : float
         The score below which a row is an outlier.
+    n_iter_ : int
+        Number of epochs run.
     n_features_in_ : int
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -143,8 +145,11 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
             The fitted detector.
         """
         self._validate_params()
-        self.estimator_ = fit_density(self, X, sample_weight)
+        model = DensityModel()
+        model.set_params(**parameters_shared(self, model))
+        self.estimator_ = model.fit(X, sample_weight=sample_weight)
         self.n_features_in_ = self.estimator_.n_features_in_
+        self.n_iter_ = self.estimator_.n_iter_
         scores = self.score_samples(X)
         weights = check_sample_weight(sample_weight, scores)
         part = CONTAMINATION if self.contamination == "auto" else self.contamination

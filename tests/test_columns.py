@@ -7,7 +7,7 @@ import pytest
 from sklearn.compose import make_column_selector
 
 from skvae import VAETransformer
-from skvae._columns import likelihood_for
+from skvae._columns import BY_KIND, likelihood_for
 from skvae._frames import read_layout
 from skvae.likelihoods import (
     Bernoulli,
@@ -33,7 +33,7 @@ FRAME = pd.DataFrame(TABLE)
 
 
 def chosen(value, X=FRAME):
-    return likelihood_for(value, X, read_layout(X))
+    return likelihood_for(value, X, read_layout(X), BY_KIND)
 
 
 def fitted(likelihood, X=FRAME):

@@ -28,6 +28,7 @@ LAYERS = [
     {"_impute", "_start", "_training"},
     {"_base", "_checks"},
     {"_autoencoder", "_vae"},
+    {"_density"},
     {"_imputer", "_outliers"},
     {"inspection"},
     {"displays"},
