@@ -176,9 +176,10 @@ def start_linear(model: Model, rows: Rows, noise_factor: float = 1.0) -> float:
     if axes.filled is not None and axes.rates is not None:
         weights, log_var = _linear_encoder(loadings, axes.rates, axes.filled)
         log_var = log_var[: len(log_var) * probabilistic]
-    _set_linear(model, axes.center, weights, loadings, log_var)
     residual = axes.variances - np.square(loadings).sum(axis=0)
+    # First: what is left to noise may move the outputs that are best without z.
     model.likelihood.start_noise(torch.from_numpy(residual.clip(min=0.0)))
+    _set_linear(model, axes.center, weights, loadings, log_var)
     return float(axes.values.max(initial=0.0) / noise)
 
 
@@ -221,10 +222,11 @@ def start(model: Model, rows: Rows, objective: Objective) -> float | None:
     if model.likelihood.linear_start_is_exact and not model.masks:
         return start_linear(model, rows)
     some = rows.take(np.arange(min(len(rows), N_ROWS_TO_TRY)))
-    losses = {}
+    losses: dict[float, float] = {}
     for factor in NOISE_FACTORS:
-        start_linear(model, rows, factor)
-        losses[factor] = _loss(model, some, objective)
+        # Noise above every eigenvalue leaves no path that could be trained.
+        if start_linear(model, rows, factor) > 1.0 or not losses:
+            losses[factor] = _loss(model, some, objective)
     return start_linear(model, rows, min(losses, key=lambda factor: losses[factor]))
 
 

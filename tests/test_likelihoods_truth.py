@@ -212,14 +212,15 @@ def _reference(spec, model, X, outputs, totals=None):
 @torch.no_grad()
 def _know(model):
     """Set learned shapes, and noise, to known ones."""
-    for part in getattr(model, "parts", ()):
-        _know(part.model)
-    for name, values in (("log_theta", np.log(THETA)), ("log_df", np.log(DF - 2))):
-        if hasattr(model, name):
-            learned = getattr(model, name)
-            learned.copy_(torch.from_numpy(values[: len(learned)]))
-    if not hasattr(model, "parts"):
-        model.start_noise(torch.from_numpy(np.resize(VARIANCES, model.n_inputs)))
+    if hasattr(model, "parts"):
+        for part in model.parts:
+            _know(part.model)
+        return
+    if hasattr(model, "log_df"):
+        model.log_df.copy_(torch.from_numpy(np.log(DF[: len(model.log_df)] - 2)))
+    model.start_noise(torch.from_numpy(np.resize(VARIANCES, model.n_inputs)))
+    if hasattr(model, "log_theta"):
+        model.log_theta.copy_(torch.from_numpy(np.log(THETA[: model.n_features])))
 
 
 @pytest.fixture

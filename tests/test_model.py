@@ -12,8 +12,8 @@ from torch.testing import assert_close
 from skvae._batches import Rows
 from skvae._model import Architecture
 from skvae._start import start_linear, start_marginal
-from skvae.likelihoods import Bernoulli, Gaussian
-from skvae.objectives import log_weights
+from skvae.likelihoods import Bernoulli, Columns, Gaussian
+from skvae.objectives import elbo, log_weights
 from skvae.priors import StandardNormal
 
 RNG = np.random.default_rng(0)
@@ -22,10 +22,18 @@ X = X * [1.0, 10.0, 0.1, 1.0, 1.0, 5.0] + 3.0
 WIDE = RNG.normal(size=(8, 12)) * np.linspace(1, 4, 12)
 
 
-def _architecture(D=6, K=2, prior=True, linear_path=True, likelihood=None, hidden=(5,)):
+def _architecture(
+    D=6,
+    K=2,
+    prior=True,
+    linear_path=True,
+    likelihood=None,
+    hidden=(5,),
+    masks=False,
+):
     likelihood = Gaussian() if likelihood is None else likelihood
     prior = StandardNormal() if prior else None
-    return Architecture(D, K, hidden, "tanh", linear_path, likelihood, prior)
+    return Architecture(D, K, hidden, "tanh", linear_path, likelihood, prior, masks)
 
 
 def _rows(X, weights=None):
@@ -173,6 +181,93 @@ def test_start_linear_beats_the_marginal_start_of_binary_rows():
             for model in (started, marginal)
         ]
     assert scores[0] > scores[1] + 0.5
+
+
+@pytest.mark.parametrize("K", [1, 3])
+def test_start_linear_of_wide_inputs_beats_the_marginal_start(K):
+    latent = RNG.normal(size=(200, 1))
+    codes = (latent + 0.4 * RNG.normal(size=(200, 5)) > [-1, 0, 0, 0, 1]).astype(float)
+    codes[:, 0] += latent[:, 0] > 1
+    likelihood = Columns([("categorical", [0, 1]), ("poisson", [2, 4]), ("ordinal", 3)])
+    model = _started(_rows(codes), K=K, likelihood=likelihood.resolve(codes))
+    x = _prepared(model, codes)
+    with torch.no_grad():
+        outputs = model.decode(model.encode(x)[0])
+        score = model.likelihood.log_prob(outputs, x).mean()
+        marginal = model.likelihood.marginal_outputs().expand_as(outputs)
+        assert score > model.likelihood.log_prob(marginal, x).mean() + 0.5
+
+
+# Missing cells
+
+HOLES = np.where(RNG.random(X.shape) < 0.3, np.nan, X)
+HOLES[0] = np.nan
+
+
+@pytest.fixture
+def holed():
+    """A model told of missing cells, with weights that look at what it is told."""
+    rows = _rows(HOLES)
+    model = _architecture(masks=True).build(seed=0).double()
+    model.likelihood.fit_statistics(rows)
+    start_linear(model, rows)
+    torch.nn.init.normal_(
+        model.encoder.perceptron.head.weight, generator=torch.Generator().manual_seed(1)
+    )
+    return model
+
+
+def test_encoder_is_told_of_missing_cells_beside_its_inputs(holed):
+    assert holed.encoder.linear.shape == (2, 12)
+    assert torch.equal(holed.encoder.linear[:, 6:], torch.zeros(2, 6))
+    x = _prepared(holed, HOLES[:5])
+    filled = torch.nan_to_num(x)
+    # Same inputs, other masks.
+    assert_close(holed.inputs(x), holed.inputs(filled))
+    assert not torch.allclose(holed.posterior(x)[0], holed.posterior(filled)[0])
+
+
+def test_posterior_of_a_row_without_observed_cells_is_the_prior(holed):
+    mean, log_var = holed.posterior(_prepared(holed, HOLES))
+    assert not mean[0].any()
+    assert not log_var[0].any()
+    assert mean[1:].all()
+
+
+def test_posterior_of_complete_rows_does_not_need_to_look_for_missing_cells(holed):
+    x = _prepared(holed, X)
+    looked = holed.posterior(x)
+    holed.may_miss = False
+    for values, others in zip(holed.posterior(x), looked, strict=True):
+        assert_close(values, others)
+
+
+def test_log_prob_of_missing_cells_is_left_out(holed):
+    x = _prepared(holed, HOLES)
+    z = torch.zeros(len(x), 2, dtype=torch.float64)
+    log_prob = holed.log_prob(z, x)
+    cells = holed.likelihood.cell_log_prob(holed.decoder(z), _prepared(holed, X))
+    expected = torch.where(holed.observed(x), cells, 0.0).sum(-1)
+    assert_close(log_prob, expected)
+    assert log_prob[0] == 0.0
+
+
+def test_squared_error_is_of_observed_cells(holed):
+    x = _prepared(holed, HOLES)
+    z = torch.zeros(len(x), 2, dtype=torch.float64)
+    errors = holed.squared_error(z, x).detach().numpy()
+    left = (x - holed.decoder(z)).detach().numpy()
+    assert_allclose(errors[1:], np.nanmean(left[1:] ** 2, axis=1))
+    assert errors[0] == 0.0
+
+
+def test_objective_of_rows_with_missing_cells_has_finite_gradients(holed):
+    x = _prepared(holed, HOLES)
+    noise = torch.ones(len(x), 2, dtype=torch.float64)
+    terms = elbo(holed, x, noise)
+    (terms.reconstruction + terms.kl).sum().backward()
+    assert all(p.grad.isfinite().all() for p in holed.parameters())
+    assert terms.kl[0] == 0.0
 
 
 # Building

@@ -13,6 +13,9 @@ from skvae.likelihoods._draws import gamma
 LARGE = 20.0
 """Above this, Stirling's series is exact to rounding and differences are not."""
 
+LEAST_LEFT = 0.1
+"""Least part of the variance beyond chance that is left to noise at the start."""
+
 
 def log_rising(x: Tensor, theta: Tensor) -> Tensor:
     r"""Return :math:`\log \Gamma(x + \theta) - \log \Gamma(\theta)`.
@@ -38,9 +41,13 @@ def _stirling(z: Tensor) -> Tensor:
 class NegativeBinomialModel(CountsModel):
     """Counts of variance m + m^2 / theta around a mean m."""
 
+    marginal_log_theta: Tensor
+
     def __init__(self, n_features: int, size_factor: bool) -> None:
         super().__init__(n_features, size_factor)
         self.log_theta = nn.Parameter(torch.zeros(n_features, dtype=torch.float32))
+        zeros = torch.zeros(n_features, dtype=torch.float64)
+        self.register_buffer("marginal_log_theta", zeros)
 
     @torch.no_grad()
     def _fit_shape(self, rows: Rows) -> None:
@@ -49,7 +56,22 @@ class NegativeBinomialModel(CountsModel):
         theta = np.divide(
             squares, excess, where=excess > 0.0, out=np.full_like(squares, np.inf)
         )
-        self.log_theta.copy_(torch.from_numpy(np.log(theta.clip(1e-2, 1e3))))
+        theta = torch.from_numpy(theta.clip(1e-2, 1e3))
+        self.marginal_log_theta.copy_(theta.log())
+        self.log_theta.copy_(self.marginal_log_theta)
+
+    @torch.no_grad()
+    def start_noise(self, variances: Tensor) -> None:
+        """Take from the variance beyond chance what is explained of it.
+
+        On the scale of log(mean), to first order, counts vary by chance as 1 / mean,
+        and inputs by as much as their variance over the squared slope.
+        """
+        slope = self.rate / (1.0 + self.rate)
+        total, chance = (self.input_std / slope).square(), 1.0 / self.rate
+        left = (total * variances.to(total) - chance) / (total - chance)
+        left = torch.where(total > chance, left, 1.0).clamp(LEAST_LEFT, 1.0)
+        self.log_theta.copy_(self.marginal_log_theta - left.log())
 
     def theta(self) -> Tensor:
         """Return the learned number of failures of each column, (D,)."""

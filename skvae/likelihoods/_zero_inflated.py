@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -72,25 +73,46 @@ class ZeroInflated(Distribution):
 class _ZeroInflatedModel(NegativeBinomialModel):
     """Outputs are those of the counts, then the log-odds of a zero in their place."""
 
+    zeros: Tensor
     log_odds: Tensor
     log_rate: Tensor
 
     def __init__(self, n_features: int, size_factor: bool) -> None:
         super().__init__(n_features, size_factor)
         self.n_outputs = 2 * n_features
-        for name in ("log_odds", "log_rate"):
+        for name in ("zeros", "log_odds", "log_rate"):
             zeros = torch.zeros(n_features, dtype=torch.float64)
             self.register_buffer(name, zeros)
 
+    @torch.no_grad()
     def _fit_shape(self, rows: Rows) -> None:
-        """Learn how many zeros there are beyond those of a negative binomial.
+        """Learn how frequent zeros are, and the dispersion without them.
+
+        The variance of all counts takes the zeros for dispersion. That of logarithms
+        of positive counts does not: it is about E[1 / x] + 1 / theta.
+        """
+        super()._fit_shape(rows)
+        center, _ = column_means(rows, _log_of_positive)
+        variance, _ = column_means(rows, lambda X: (_log_of_positive(X) - center) ** 2)
+        chance, _ = column_means(rows, lambda X: np.exp(-_log_of_positive(X)))
+        # Rare counts say nothing of it.
+        known = torch.from_numpy(variance > 2.0 * chance)
+        log_theta = -torch.from_numpy(np.maximum(variance - chance, 1e-3)).log()
+        log_theta = torch.where(known, log_theta, self.marginal_log_theta.cpu())
+        log_theta = torch.maximum(log_theta.to(self.rate), self.marginal_log_theta)
+        self.marginal_log_theta.copy_(log_theta)
+        self.log_theta.copy_(self.marginal_log_theta)
+        self.zeros.copy_(torch.from_numpy(column_means(rows, _is_zero)[0]))
+        self._inflate()
+
+    @torch.no_grad()
+    def _inflate(self) -> None:
+        """Set how many zeros there are beyond those of a negative binomial.
 
         At the optimum of both, zeros are as frequent as observed and the mean is the
         observed one, (1 - p) m; p is found by bisection.
         """
-        super()._fit_shape(rows)
-        zeros = torch.from_numpy(column_means(rows, _is_zero)[0]).to(self.rate)
-        theta = self.theta().detach().to(self.rate)
+        theta = self.theta().to(self.rate)
 
         def frequency_of_zero(p: Tensor) -> Tensor:
             mean = self.rate / (1.0 - p)
@@ -100,11 +122,16 @@ class _ZeroInflatedModel(NegativeBinomialModel):
         high = torch.full_like(self.rate, 1.0 - LEAST_EXCESS)
         for _ in range(60):
             middle = 0.5 * (low + high)
-            too_few = frequency_of_zero(middle) < zeros
+            too_few = frequency_of_zero(middle) < self.zeros
             low = torch.where(too_few, middle, low)
             high = torch.where(too_few, high, middle)
         self.log_odds.copy_(torch.logit(low))
         self.log_rate.copy_((self.rate / (1.0 - low)).log())
+
+    def start_noise(self, variances: Tensor) -> None:
+        """Set the dispersion that is left, and the zeros that it does not explain."""
+        super().start_noise(variances)
+        self._inflate()
 
     def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return the log-masses."""
@@ -176,6 +203,11 @@ class ZeroInflatedNegativeBinomial(CountsLikelihood):
         return _ZeroInflatedModel(n_features, self.size_factor)
 
 
-def _is_zero(X: Any) -> Any:
+def _is_zero(X: np.ndarray) -> np.ndarray:
     """Return 1.0 where a cell is zero, NaN where it is missing."""
     return 1.0 * (X == 0.0) + 0.0 * X
+
+
+def _log_of_positive(X: np.ndarray) -> np.ndarray:
+    """Return the logarithm of positive counts, NaN for others."""
+    return np.log(np.where(X > 0.0, X, np.nan))
