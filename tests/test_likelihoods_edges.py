@@ -7,7 +7,19 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from skvae._batches import Rows, canonical_rows
-from skvae.likelihoods import Bernoulli, Gaussian
+from skvae.likelihoods import (
+    LIKELIHOODS,
+    Bernoulli,
+    Categorical,
+    Columns,
+    ContinuousBernoulli,
+    Gaussian,
+    LogNormal,
+    NegativeBinomial,
+    Poisson,
+    StudentT,
+    as_likelihood,
+)
 
 RNG = np.random.default_rng(0)
 UNITS = np.array([1.0, 1e6, 1e-6, 30.0])
@@ -149,3 +161,182 @@ def test_likelihood_statistics_leave_X_unchanged():
     model.fit_statistics(rows)
     model.prepare(X)
     assert_array_equal(X, REAL)
+
+
+OUTSIDE = [
+    ("log_normal", 0.0, r"LogNormal likelihood requires X > 0\. Got 0 .*'gaussian'"),
+    ("continuous_bernoulli", 1.5, r"ContinuousBernoulli .* 0 <= X <= 1\. Got 1\.5 "),
+    ("categorical", 7.0, r"codes 0, 1, \.\.\. below 3.* Got 7 .*OrdinalEncoder"),
+    ("categorical", 0.5, r"Categorical likelihood requires codes .* Got 0\.5 "),
+    ("ordinal", -1.0, r"Ordinal likelihood requires codes .* Got -1 .*n_levels"),
+    ("poisson", -2.0, r"Poisson likelihood requires whole numbers >= 0\. Got -2 "),
+    ("negative_binomial", 0.5, r"NegativeBinomial .* Got 0\.5 .*'gaussian'"),
+    ("zero_inflated_negative_binomial", -1.0, r"ZeroInflated.* Got -1 .*'gaussian'"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), OUTSIDE)
+def test_likelihood_outside_its_domain_names_value_column_and_remedy(
+    name, value, message
+):
+    X = np.ones((4, 3))
+    X[1:3, 1] = 1.0 if name == "continuous_bernoulli" else 2.0, np.nan
+    spec = as_likelihood(name).resolve(X)
+    spec.check_domain(X, str)
+    X[3, 1] = value
+    with pytest.raises(ValueError, match=message) as caught:
+        spec.check_domain(X, lambda column: f"'c{column}'")
+    assert "in column 'c1'" in str(caught.value)
+
+
+def test_columns_outside_a_domain_name_the_column_of_the_table():
+    spec = Columns([("gaussian", [2, 0]), ("poisson", [3, 1])])
+    X = np.array([[-1.0, 2.0, -3.0, 0.0], [0.5, -4.0, 0.5, 1.0]])
+    with pytest.raises(ValueError, match=r"Poisson .* Got -4 in column 'c1'"):
+        spec.check_domain(X, lambda column: f"'c{column}'")
+
+
+# Columns by name and position
+
+
+TABLE = np.column_stack((REAL[:, 0], BINARY[:, 0], REAL[:, 2]))
+NAMES = ["age", "job", "size"]
+BY_NAME = [
+    {"age": "gaussian", "job": "categorical", "size": Gaussian()},
+    {"job": "categorical", 0: "gaussian", "size": "gaussian"},
+    [("gaussian", ["age", "size"]), (Categorical(), "job")],
+    [("gaussian", np.array([0, 2])), ("categorical", 1)],
+]
+
+
+@pytest.mark.parametrize("parts", BY_NAME, ids=str)
+def test_columns_may_be_given_by_name_or_position(parts):
+    resolved = as_likelihood(parts).resolve(TABLE, NAMES)
+    expected = [(Gaussian(), [0, 2]), (Categorical([2]), [1])]
+    assert sorted(map(repr, resolved.parts)) == sorted(map(repr, expected))
+
+
+def test_columns_of_one_kind_are_that_likelihood():
+    resolved = as_likelihood(dict.fromkeys(NAMES, "gaussian")).resolve(TABLE, NAMES)
+    assert repr(resolved) == "Gaussian()"
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([("gaussian", [0, 1])], "requires one likelihood. Got 0 for column 'size'"),
+        ({"age": "gaussian", 0: "poisson"}, "Got 2 for column 'age'"),
+        ([("gaussian", ["weight"])], r"names \['age', .*\] or positions .*'weight'"),
+        ([("gaussian", [0, 1, 3])], "positions 0 to 2. Got 3"),
+        ([("gaussian", [0, -1])], "positions 0 to 2. Got -1"),
+        ([("normal", [0, 1, 2])], r"must be one of \['bernoulli', .* Got 'normal'"),
+    ],
+)
+def test_columns_that_do_not_fit_the_table_are_refused_in_words(parts, message):
+    with pytest.raises(ValueError, match=message):
+        Columns(parts).resolve(TABLE, NAMES)
+
+
+def test_columns_are_in_the_order_of_the_table():
+    spec = Columns([("gaussian", [2]), ("bernoulli", [1]), ("log_normal", [0])])
+    X = np.column_stack((np.exp(GREY[:, 0]), BINARY[:, 0], REAL[:, 2]))
+    model = _model(spec, X, VARIANCES[:3])
+    x = _prepared(model, X)
+    outputs = torch.zeros(40, 3, dtype=torch.float64)
+    alone = [
+        _model(Gaussian(), X[:, [2]], VARIANCES[:1]),
+        _model(Bernoulli(), X[:, [1]], VARIANCES[:1]),
+        _model(LogNormal(), X[:, [0]], VARIANCES[2:3]),
+    ]
+    cells = model.cell_log_prob(outputs, x).detach()
+    for column, other in zip((2, 1, 0), alone, strict=True):
+        expected = other.cell_log_prob(outputs[:, :1], x[:, [column]])
+        assert_allclose(cells[:, [column]], expected.detach())
+
+
+def test_columns_without_observed_cells_are_warned_of_by_name():
+    X = TABLE.copy()
+    X[:, 2] = np.nan
+    with pytest.warns(UserWarning, match="Got none in column 'size'.*Drop it"):
+        Gaussian().resolve(X, NAMES)
+
+
+# Extremes of the others
+
+
+@pytest.mark.parametrize("name", sorted(LIKELIHOODS))
+def test_likelihood_is_finite_for_extreme_outputs(name):
+    tables = {"log_normal": np.exp(REAL / UNITS), "student_t": REAL, "gaussian": REAL}
+    X = tables.get(name, BINARY)
+    model = _model(as_likelihood(name), X).float()
+    x = _prepared(model, X).float()
+    for size in (-1e3, 1e3):
+        shape = (40, model.n_outputs)
+        outputs = torch.full(shape, size, dtype=torch.float32, requires_grad=True)
+        log_prob = model.log_prob(outputs, x)
+        log_prob.sum().backward()
+        assert log_prob.isfinite().all()
+        assert outputs.grad.isfinite().all()
+        assert model.mean(outputs).isfinite().all()
+
+
+def test_continuous_bernoulli_has_no_cancellation_around_zero():
+    model = ContinuousBernoulli().build(1)
+    x = torch.tensor([[0.3]], dtype=torch.float64)
+    a = torch.logspace(-12, 1, 400, dtype=torch.float64).requires_grad_()
+    log_prob = model.cell_log_prob(a[:, None], x)
+    log_prob.sum().backward()
+    # The first terms of the series of the gradient, x - mean(a).
+    small = a.detach() < 1e-3
+    assert_allclose(a.grad[small], (0.3 - 0.5 - a.detach() / 12)[small], atol=1e-12)
+    steps = torch.diff(a.grad)
+    assert (steps <= 1e-14).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_negative_binomial_of_large_theta_is_poisson(dtype):
+    counts = np.arange(12.0)[:, None]
+    model = _model(NegativeBinomial(), counts, VARIANCES[:1]).to(dtype)
+    with torch.no_grad():
+        model.log_theta.fill_(12.0)
+    outputs = torch.full((12, 1), 1.1, dtype=dtype)
+    log_prob = model.log_prob(outputs, torch.from_numpy(counts).to(dtype)).detach()
+    expected = stats.poisson(np.exp(1.1)).logpmf(counts[:, 0])
+    assert_allclose(log_prob, expected, atol=2e-3)
+
+
+def test_student_t_is_finite_for_columns_of_any_size():
+    model = _model(StudentT(), EXTREME, np.ones(EXTREME.shape[1]))
+    x = _prepared(model, EXTREME)
+    assert x.isfinite().all()
+    assert model.log_prob(torch.zeros_like(x), x).isfinite().all()
+
+
+def test_noise_is_at_least_that_of_rounding():
+    X = np.round(REAL[:, :1])
+    model = _model(Gaussian(noise="column"), X, np.zeros(1))
+    assert model.distribution(torch.zeros(1, 1)).stddev.item() >= 1 / np.sqrt(12)
+
+
+def test_size_factors_of_a_missing_cell_are_those_of_its_usual_share():
+    X = np.array([[10.0, 30.0], [20.0, 60.0]])
+    model = _model(Poisson(size_factor=True), X, VARIANCES[:2])
+    x = torch.tensor([[10.0, torch.nan], [torch.nan, torch.nan]], dtype=torch.float64)
+    assert_allclose(model.sizes(x), [[40.0], [1.0]])
+
+
+def test_categorical_codes_with_large_gaps_are_refused():
+    X = np.array([[0.0], [1e9]])
+    with pytest.raises(ValueError, match=r"no large gaps\. Got 1000000000 in 2 rows"):
+        Categorical().resolve(X)
+
+
+@pytest.mark.parametrize("df", ["few", 0.0, -1.0, np.inf, None])
+def test_student_t_degrees_out_of_range_are_refused_in_words(df):
+    with pytest.raises(ValueError, match="df='learned' or a positive number"):
+        StudentT(df=df).build(2)
+
+
+def test_categorical_without_a_number_of_categories_is_not_built():
+    with pytest.raises(ValueError, match=r"Call resolve\(X\) first"):
+        Categorical().build(2)

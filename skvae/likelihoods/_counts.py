@@ -153,9 +153,6 @@ class CountsModel(LikelihoodModel):
 class CountsLikelihood(Likelihood):
     """Base of the specs of columns of counts."""
 
-    def __init__(self, size_factor: bool = False) -> None:
-        self.size_factor = size_factor
-
     def check_domain(self, X: np.ndarray, name_of: Callable[[int], str]) -> None:
         """Raise ValueError where an observed value of `X` is not a count."""
         low, _ = column_ranges(X)

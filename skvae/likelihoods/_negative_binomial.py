@@ -150,6 +150,9 @@ class NegativeBinomial(CountsLikelihood):
     NegativeBinomial()
     """
 
+    def __init__(self, size_factor: bool = False) -> None:
+        self.size_factor = size_factor
+
     def build(self, n_features: int) -> LikelihoodModel:
         """Return a model for `n_features` columns, without statistics yet."""
         return NegativeBinomialModel(n_features, self.size_factor)

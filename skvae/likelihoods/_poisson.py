@@ -61,6 +61,9 @@ class Poisson(CountsLikelihood):
     Poisson(size_factor=True)
     """
 
+    def __init__(self, size_factor: bool = False) -> None:
+        self.size_factor = size_factor
+
     def build(self, n_features: int) -> LikelihoodModel:
         """Return a model for `n_features` columns, without statistics yet."""
         return _PoissonModel(n_features, self.size_factor)

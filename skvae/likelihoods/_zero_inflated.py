@@ -198,6 +198,9 @@ class ZeroInflatedNegativeBinomial(CountsLikelihood):
     ZeroInflatedNegativeBinomial()
     """
 
+    def __init__(self, size_factor: bool = False) -> None:
+        self.size_factor = size_factor
+
     def build(self, n_features: int) -> LikelihoodModel:
         """Return a model for `n_features` columns, without statistics yet."""
         return _ZeroInflatedModel(n_features, self.size_factor)
