@@ -22,6 +22,11 @@ def _in_type(model: Model, dtype: np.dtype) -> Model:
     return copy.copy(model) if dtype == np.float32 else copy.deepcopy(model).double()
 
 
+def _as_tensor(X: np.ndarray, dtype: np.dtype) -> Tensor:
+    """Return an array as a tensor, without a copy where torch can do without."""
+    return torch.from_numpy(np.require(X, dtype, ["C", "W"]))
+
+
 @torch.inference_mode()
 def map_rows(
     model: Model,
@@ -30,15 +35,18 @@ def map_rows(
     n_rows: int = CHUNK_ROWS,
 ) -> np.ndarray:
     """Return function(model, x) of rows X in model units, in the type of `X`."""
-    model = _in_type(model, X.dtype)
+    dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+    model = _in_type(model, dtype)
     model.may_miss = bool(np.isnan(X).any())
-    dtype = torch.float32 if X.dtype == np.float32 else torch.float64
-    answers = []
+    answers = np.empty(0)
     for begin in range(0, len(X), n_rows):
-        x = torch.from_numpy(model.likelihood.prepare(X[begin : begin + n_rows]))
-        x = x.to(device=model.sign.device, dtype=dtype)
-        answers.append(function(model, x).cpu().numpy())
-    return np.concatenate(answers)
+        part = slice(begin, begin + n_rows)
+        x = _as_tensor(model.likelihood.prepare(X[part]), dtype)
+        answer = function(model, x.to(model.sign.device))
+        if not begin:
+            answers = np.empty((len(X), *answer.shape[1:]), dtype=dtype)
+        torch.from_numpy(answers[part]).copy_(answer)
+    return answers
 
 
 @torch.inference_mode()
@@ -53,6 +61,7 @@ def decode(
     answers = np.empty((len(Z), model.likelihood.n_features), dtype=Z.dtype)
     for begin in range(0, len(Z), n_rows):
         part = slice(begin, begin + n_rows)
-        z = torch.from_numpy(np.array(Z[part])).to(model.sign.device)
-        answers[part] = function(model.likelihood, model.decode(z)).cpu().numpy()
+        z = _as_tensor(Z[part], Z.dtype).to(model.sign.device)
+        answer = function(model.likelihood, model.decode(z))
+        torch.from_numpy(answers[part]).copy_(answer)
     return answers

@@ -289,7 +289,8 @@ class LatentTransformer(
         if rows is None:
             return None
         device = next(model.parameters()).device
-        prepare = model.likelihood.prepare
+        likelihood = model.likelihood
+        prepare = None if likelihood.keeps_units else likelihood.prepare
         return Batches.from_rows(rows, prepare, device, settings["batch_size"])
 
     def _plan(self, settings, beta, seed):

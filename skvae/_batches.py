@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +12,11 @@ from skvae._random import Stream, generator
 MISSING_POSITION = 2.0
 """Where a missing cell lies in the range of its column, which is from 0 to 1."""
 
-CHUNK_VALUES = 1 << 20
-"""Most values converted to float64 at a time: 8 MB."""
+CHUNK_VALUES = 1 << 18
+"""Most values converted to float64 at a time: 2 MB."""
+
+RESIDENT_BYTES = 1 << 28
+"""Rows up to so many bytes are converted once, larger ones whenever they are read."""
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -143,43 +147,108 @@ def canonical_rows(X: np.ndarray, weights: np.ndarray) -> Rows:
     return Rows(X, order[starts], merged / merged.mean())
 
 
+def _can_share(X: np.ndarray) -> bool:
+    """Whether torch can read an array where it lies, as float32."""
+    flags = X.flags
+    return X.dtype == np.float32 and flags.c_contiguous and flags.writeable
+
+
+def _is_mapped(X: Any) -> bool:
+    """Whether an array's values lie in a file, to be read when they are asked for."""
+    while X is not None and not isinstance(X, np.memmap):
+        X = getattr(X, "base", None)
+    return X is not None
+
+
+class _Resident:
+    """Rows in model units that lie on the device, in an order of their own."""
+
+    def __init__(self, x: torch.Tensor, index: torch.Tensor) -> None:
+        self.x, self.index = x, index
+
+    def rows(self, part: slice) -> torch.Tensor:
+        """Return neighboring rows."""
+        return self.x.index_select(0, self.index[part])
+
+    def gather(self, index: torch.Tensor) -> torch.Tensor:
+        """Return a copy of some rows."""
+        return self.x.index_select(0, self.index[index.to(self.index.device)])
+
+
+class _Streamed:
+    """Rows that are converted to model units each time they are read."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        prepare: Callable[[np.ndarray], np.ndarray],
+        device: torch.device,
+    ) -> None:
+        self.X, self.index = rows.X, rows.index
+        self.prepare, self.device = prepare, device
+
+    def rows(self, part: slice) -> torch.Tensor:
+        """Return neighboring rows."""
+        x = self.prepare(self.X[self.index[part]])
+        return torch.from_numpy(np.asarray(x, dtype=np.float32)).to(self.device)
+
+    def gather(self, index: torch.Tensor) -> torch.Tensor:
+        """Return a copy of some rows."""
+        x = self.prepare(self.X[self.index[index.numpy()]])
+        return torch.from_numpy(np.asarray(x, dtype=np.float32)).to(self.device)
+
+
 @dataclass(frozen=True)
 class Batches:
-    """Rows as a float32 tensor on a device, to be taken in shuffled batches."""
+    """Rows in model units, float32 on a device, in shuffled batches or in order."""
 
-    x: torch.Tensor
+    source: _Resident | _Streamed
     weights: torch.Tensor
+    n_columns: int
     batch_size: int
 
     @classmethod
     def from_rows(
         cls,
         rows: Rows,
-        prepare: Callable[[np.ndarray], np.ndarray],
+        prepare: Callable[[np.ndarray], np.ndarray] | None,
         device: torch.device,
         batch_size: int,
+        most_bytes: int = RESIDENT_BYTES,
     ) -> "Batches":
-        """Convert rows chunk by chunk to the units that the model works in."""
-        x = torch.empty((len(rows), rows.n_features), dtype=torch.float32)
-        start = 0
-        for chunk, _ in rows.chunks():
-            x[start : start + len(chunk)] = torch.from_numpy(prepare(chunk))
-            start += len(chunk)
-        weights = torch.from_numpy(rows.weights).to(torch.float32)
-        return cls(x.to(device), weights.to(device), batch_size)
+        """Return batches of rows, which `prepare` converts to the units of the model.
+
+        Without `prepare` they have these units, and the CPU reads them where they lie.
+        Rows that lie in a file, or would take more than `most_bytes`, are converted
+        for each batch; on other devices all rows are kept converted.
+        """
+        n_rows, n_columns = len(rows), rows.n_features
+        source: _Resident | _Streamed = _Streamed(rows, prepare or np.asarray, device)
+        is_large = 4 * n_rows * n_columns > most_bytes
+        if device.type == "cpu" and prepare is None and _can_share(rows.X):
+            index = torch.from_numpy(rows.index)
+            source = _Resident(torch.from_numpy(rows.X), index)
+        elif device.type != "cpu" or not (is_large or _is_mapped(rows.X)):
+            size = (n_rows, n_columns)
+            x = torch.empty(size, dtype=torch.float32, device=device)
+            for part in row_slices(n_rows, n_columns):
+                x[part] = source.rows(part)
+            source = _Resident(x, torch.arange(n_rows, device=device))
+        weights = torch.from_numpy(rows.weights).to(device, torch.float32)
+        return cls(source, weights, n_columns, batch_size)
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.weights)
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches lie."""
+        return self.weights.device
 
     @property
     def n_steps(self) -> int:
         """Number of batches in an epoch."""
         return -(-len(self) // self.batch_size)
-
-    def first(self) -> "Batches":
-        """Return the first batch of the canonical order alone."""
-        part = slice(self.batch_size)
-        return Batches(self.x[part], self.weights[part], self.batch_size)
 
     def shuffled(
         self, seed: int, epoch: int
@@ -192,10 +261,15 @@ class Batches:
         order = torch.randperm(
             len(self), generator=generator(seed, Stream.ORDER, epoch)
         )
-        for index in torch.tensor_split(order.to(self.x.device), self.n_steps):
-            yield self.x[index], self.weights[index]
+        weights = self.weights[order.to(self.device)].tensor_split(self.n_steps)
+        parts = zip(order.tensor_split(self.n_steps), weights, strict=True)
+        for index, some_weights in parts:
+            yield self.source.gather(index), some_weights
 
-    def in_order(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield (x, weights) of all rows in canonical order, in large chunks."""
-        for part in row_slices(*self.x.shape):
-            yield self.x[part], self.weights[part]
+    def in_order(
+        self, n_rows: int | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield (x, weights) of the first rows, or of all, in canonical order."""
+        n_rows = len(self) if n_rows is None else min(n_rows, len(self))
+        for part in row_slices(n_rows, self.n_columns):
+            yield self.source.rows(part), self.weights[part]

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -13,7 +13,9 @@ from skvae._batches import Batches
 from skvae._model import Model
 from skvae._optimizers import SOLVERS
 from skvae._random import Stream, generator
+from skvae._replay import Replayed
 from skvae._state import Best, FlatWeights, History, Resumed, Snapshot
+from skvae._step import step_for
 from skvae.objectives import Objective, noise_shape
 from skvae.schedules import Schedule
 
@@ -60,10 +62,12 @@ class _Validation:
         objective: Objective,
         plan: Plan,
         n_draws: int,
+        n_rows: int | None = None,
     ) -> None:
         self.model, self.rows, self.objective = model, rows, objective
         # No bound to be looser than the one that is trained on.
         self.n_draws = max(n_draws, getattr(objective, "n_draws", 1))
+        self.n_rows = n_rows or len(rows)
         self.beta = plan.beta(plan.max_iter, plan.max_iter)
         self.seed = plan.seed
 
@@ -71,7 +75,7 @@ class _Validation:
     def __call__(self) -> Check:
         n_components = len(self.model.order)
         loss = error = 0.0
-        for i, (x, weights) in enumerate(self.rows.in_order()):
+        for i, (x, weights) in enumerate(self.rows.in_order(self.n_rows)):
             random = generator(self.seed, Stream.VALIDATION, i, device=x.device)
             shape = (self.n_draws, len(x), n_components)
             noise = torch.randn(
@@ -83,7 +87,17 @@ class _Validation:
             loss += float(losses.double() @ weights.double())
             squares = self.model.squared_error(self.model.posterior(x)[0], x)
             error += float(squares.double() @ weights.double())
-        return Check(loss / len(self.rows), error / len(self.rows))
+        return Check(loss / self.n_rows, error / self.n_rows)
+
+
+def _keep_freed_memory() -> None:
+    """Make the C library keep what a step frees, for the next step to use.
+
+    glibc gives blocks of over 128 KiB back to the system at once, and a step then
+    spends a third of its time on page faults; but having freed a block of up to 32 MiB,
+    it keeps all that are smaller (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    torch.empty(31 << 20, dtype=torch.uint8)
 
 
 class Training:
@@ -119,9 +133,13 @@ class Training:
             plan,
         )
         self.weights = FlatWeights(model)
+        self.step = step_for(model, objective, self.weights)
+        self.take: Callable[..., Tensor] = self._take_step
         self.optimizer = SOLVERS[plan.solver](
             self.weights.data, plan.alpha, self.weights.decayed
         )
+        if train.device.type == "cuda" and self.optimizer.can_be_recorded():
+            self.take = Replayed(self._take_step, self._snapshot, self._go_back)
         self.first_epoch = 0 if resumed is None else resumed.epoch
         self.n_epochs = 0
         self.history = History() if resumed is None else resumed.history.copy()
@@ -130,7 +148,8 @@ class Training:
         self.holds_out = held_out is not None
         if held_out is None:
             # Its value is not kept; it tells whether an epoch's last step went well.
-            self.validate = _Validation(model, train.first(), objective, plan, 1)
+            n_rows = min(train.batch_size, len(train))
+            self.validate = _Validation(model, train, objective, plan, 1, n_rows)
         else:
             n_draws = -(-N_VALIDATION_LOSSES // len(held_out))
             self.validate = _Validation(model, held_out, objective, plan, n_draws)
@@ -151,7 +170,13 @@ class Training:
         """Go on from where an earlier run ended, as far as it is known."""
         if resumed.snapshot is not None and resumed.solver == self.plan.solver:
             snapshot = Snapshot.from_arrays(resumed.snapshot)
-            snapshot.restore(self.weights, self.optimizer)
+            self._go_back(snapshot)
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot.take(self.weights, self.optimizer)
+
+    def _go_back(self, snapshot: Snapshot) -> None:
+        snapshot.restore(self.weights, self.optimizer)
 
     def run(self, begin: Callable[[], None], end: Callable[[], bool]) -> None:
         """Train until `max_iter`, convergence, or until `end` answers true.
@@ -161,16 +186,17 @@ class Training:
         begin, end : callable
             Called before and after each epoch.
         """
+        _keep_freed_memory()
         stopped = False
         while self.n_epochs < self.plan.max_iter and not stopped:
             n_whole = self.n_epochs
-            before = Snapshot.take(self.weights, self.optimizer)
+            before = self._snapshot()
             try:
                 begin()
                 stopped = not self._advance(before) or end() or self._converged()
             except KeyboardInterrupt:
                 if self.n_epochs == n_whole:
-                    before.restore(self.weights, self.optimizer)
+                    self._go_back(before)
                 warnings.warn(
                     "Training interrupted by user; the last whole epoch is kept.",
                     stacklevel=2,
@@ -213,7 +239,7 @@ class Training:
 
     def finish(self) -> Snapshot:
         """Return to the best held-out state, if any; return the last state."""
-        last = Snapshot.take(self.weights, self.optimizer)
+        last = self._snapshot()
         if self.best.weights is not None:
             self.weights.data.copy_(self.best.weights)
         for p in self.model.parameters():
@@ -224,21 +250,23 @@ class Training:
         """Take one step per batch; return mean loss, reconstruction and KL."""
         plan, epoch = self.plan, self.first_epoch + self.n_epochs
         n_components = len(self.model.order)
-        device = self.train.x.device
-        sums = torch.zeros(3, device=device, dtype=torch.float32)
+        device = self.train.device
+        terms, betas = [], []
         for step, (x, weights) in enumerate(self.train.shuffled(plan.seed, epoch)):
             progress = self.n_epochs + step / self.train.n_steps
             random = generator(plan.seed, Stream.NOISE, epoch, step, device=device)
-            shape = noise_shape(self.objective, len(x), n_components)
+            shape = noise_shape(self.objective, x.shape[0], n_components)
             noise = torch.randn(
                 shape, generator=random, device=device, dtype=torch.float32
             )
-            terms = self.objective(self.model, self._masked(x, epoch, step), noise)
-            parts = torch.stack((terms.reconstruction, terms.kl)) @ weights
-            loss = parts[0] + plan.beta(progress, plan.max_iter) * parts[1]
-            self._step(loss, len(x), progress)
-            sums += torch.cat((loss.detach().reshape(1), parts.detach()))
-        return (sums / len(self.train)).tolist()
+            betas.append(plan.beta(progress, plan.max_iter))
+            self.optimizer.tick()
+            x = self._masked(x, epoch, step)
+            terms.append(self.take(x, weights, noise, betas[-1], self._rate(progress)))
+        sums = torch.stack(terms).double()
+        loss = sums[:, 0] + sums[:, 1] * torch.tensor(betas, device=device)
+        totals = torch.stack((loss.sum(), *sums.sum(0))) / len(self.train)
+        return totals.tolist()
 
     def _masked(self, x: Tensor, epoch: int, step: int) -> Tensor:
         """Return rows with a part of their cells masked at random.
@@ -257,18 +285,22 @@ class Training:
         parts = self.plan.mask_fraction * uniform[:, :1]
         return x.masked_fill(uniform[:, 1:] < parts, torch.nan)
 
-    def _step(self, loss: Tensor, n_rows: int, progress: float) -> None:
-        """Take one optimizer step against the summed loss of `n_rows` rows."""
+    def _take_step(
+        self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: Any, rate: Any
+    ) -> Tensor:
+        """Change the weights by one step; return the loss's two terms, summed."""
+        terms = self.step(x, row_weights, noise, beta)
         gradient = self.weights.gradient
-        gradient.zero_()
-        loss.backward()
-        gradient.div_(n_rows)
-        norm = torch.linalg.vector_norm(gradient)
         most = CLIP_PER_FEATURE * self.model.likelihood.n_features
-        gradient.mul_((most / norm).clamp_max(1.0))
-        rate = self.plan.learning_rate(progress, self.plan.max_iter)
-        rate *= self.plan.learning_rate_init * self.slowdown
-        self.optimizer.step(gradient, rate)
+        # The norm of the sum; that of the mean, which is clipped, is as much smaller.
+        norm = torch.dot(gradient, gradient).sqrt_()
+        gradient.mul_((most / norm).clamp_max(1.0 / x.shape[0]))
+        self.optimizer.update(gradient, rate)
+        return terms
+
+    def _rate(self, progress: float) -> float:
+        factor = self.plan.learning_rate(progress, self.plan.max_iter)
+        return factor * self.plan.learning_rate_init * self.slowdown
 
     def _record(self, losses: list[float], check: Check) -> None:
         """Add an epoch to the history."""
@@ -291,7 +323,7 @@ class Training:
 
     def _slow_down(self, before: Snapshot) -> None:
         """Go back to before an epoch whose loss was not finite, with smaller steps."""
-        before.restore(self.weights, self.optimizer)
+        self._go_back(before)
         self.slowdown *= 0.1
         rate = self.slowdown * self.plan.learning_rate_init
         if self.slowdown < LEAST_SLOWDOWN and not self.n_epochs:

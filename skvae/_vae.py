@@ -443,7 +443,7 @@ class VAETransformer(LatentTransformer):
     def _outcome(self, model, training):
         outcome = super()._outcome(model, training)
         outcome["kl_curve_"] = training.history.copy().kl
-        n_rows, n_columns = training.train.x.shape
+        n_rows, n_columns = len(training.train), training.train.n_columns
         # The largest eigenvalue of pure noise is about (1 + sqrt(D / n))^2 (Marchenko &
         # Pastur 1967); probabilistic PCA takes half its logarithm for information.
         noise = np.log1p(np.sqrt(n_columns / n_rows))

@@ -2,38 +2,67 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
-__all__ = ["ACTIVATIONS", "Decoder", "Encoder"]
+from skvae._products import affine
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "identity": lambda h: h,
-    "logistic": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "gelu": F.gelu,
-    "silu": F.silu,
+__all__ = ["ACTIVATIONS", "Activation", "Decoder", "Encoder"]
+
+
+class Activation(NamedTuple):
+    """A function of each value, and how a gradient passes through it.
+
+    `backward` takes the gradient, the values before and the values after.
+    """
+
+    forward: Callable[[Tensor], Tensor]
+    backward: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+_aten = torch.ops.aten
+
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": Activation(lambda a: a, lambda g, a, h: g),
+    "logistic": Activation(torch.sigmoid, lambda g, a, h: _aten.sigmoid_backward(g, h)),
+    "tanh": Activation(torch.tanh, lambda g, a, h: _aten.tanh_backward(g, h)),
+    "relu": Activation(torch.relu, lambda g, a, h: _aten.threshold_backward(g, h, 0.0)),
+    "gelu": Activation(F.gelu, lambda g, a, h: _aten.gelu_backward(g, a)),
+    "silu": Activation(F.silu, lambda g, a, h: _aten.silu_backward(g, a)),
 }
 
 
-def _linear(n_in: int, n_out: int, generator: torch.Generator | None) -> nn.Linear:
-    """Return a layer with Glorot weights, or zero ones where no generator is given.
+class Dense(nn.Module):
+    """A layer of weights (n_out, n_in) and a bias; Glorot weights, or zero without.
 
-    Biases are zero. torch's own initialization is skipped: it would advance the
-    global generator.
+    `torch.nn.Linear` would advance torch's global generator, and the ways around that
+    import a second's worth of its compiler.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+    generator : torch.Generator or None
+        Source of the initial weights; None makes them zero. The bias is zero.
     """
-    layer = skip_init(nn.Linear, n_in, n_out, dtype=torch.float32)
-    if generator is None:
-        nn.init.zeros_(layer.weight)
-    else:
-        nn.init.xavier_uniform_(layer.weight, generator=generator)
-    nn.init.zeros_(layer.bias)
-    return layer
+
+    def __init__(
+        self, n_in: int, n_out: int, generator: torch.Generator | None
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_out, n_in, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(n_out, dtype=torch.float32))
+        if generator is not None:
+            nn.init.xavier_uniform_(self.weight, generator=generator)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return affine(h, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """Return the sizes, for the representation."""
+        return f"{self.weight.shape[1]}, {self.weight.shape[0]}"
 
 
 class _Constant(nn.Module):
@@ -47,7 +76,7 @@ class _Constant(nn.Module):
         return self.bias.expand(*h.shape[:-1], -1)
 
 
-class _Perceptron(nn.Module):
+class Perceptron(nn.Module):
     """Hidden layers, each followed by the activation, and a linear head."""
 
     def __init__(
@@ -59,8 +88,8 @@ class _Perceptron(nn.Module):
     ) -> None:
         super().__init__()
         pairs = list(pairwise(sizes))
-        self.hidden = nn.ModuleList(_linear(*pair, generator) for pair in pairs[:-1])
-        self.head = _linear(*pairs[-1], None if zero_head else generator)
+        self.hidden: Any = nn.ModuleList(Dense(*pair, generator) for pair in pairs[:-1])
+        self.head = Dense(*pairs[-1], None if zero_head else generator)
         self.activation = activation
 
     @property
@@ -68,9 +97,9 @@ class _Perceptron(nn.Module):
         return self.head.bias
 
     def forward(self, h: Tensor) -> Tensor:
-        activation = ACTIVATIONS[self.activation]
+        activate = ACTIVATIONS[self.activation].forward
         for layer in self.hidden:
-            h = activation(layer(h))
+            h = activate(layer(h))
         return self.head(h)
 
 
@@ -94,14 +123,28 @@ class _Network(nn.Module):
             weights = torch.zeros(n_linear, sizes[0], dtype=torch.float32)
             self.linear = nn.Parameter(weights)
         if n_linear and len(sizes) == 2:
-            self.perceptron: _Constant | _Perceptron = _Constant(sizes[-1])
+            self.perceptron: _Constant | Perceptron = _Constant(sizes[-1])
         else:
-            self.perceptron = _Perceptron(sizes, activation, generator, bool(n_linear))
+            self.perceptron = Perceptron(sizes, activation, generator, bool(n_linear))
 
     @property
     def bias(self) -> nn.Parameter:
         """Bias of the outputs."""
         return self.perceptron.bias
+
+
+LOG_VAR_BOUNDS = (-30.0, 10.0)
+"""Bounds far outside any useful log-variance, so that exp stays finite."""
+
+
+def bound_log_var(log_var: Tensor) -> Tensor:
+    """Return log-variances within their bounds."""
+    return log_var.clamp(*LOG_VAR_BOUNDS)
+
+
+def bound_log_var_backward(gradient: Tensor, log_var: Tensor) -> Tensor:
+    """Return the gradient by log-variances before they were bounded."""
+    return _aten.hardtanh_backward(gradient, log_var, *LOG_VAR_BOUNDS)
 
 
 class Encoder(_Network):
@@ -142,8 +185,7 @@ class Encoder(_Network):
         mean, log_var = self.perceptron(h), None
         if self.stochastic:
             mean, log_var = mean.chunk(2, dim=-1)
-            # Bounds far outside any useful value, so that exp stays finite.
-            log_var = log_var.clamp(-30.0, 10.0)
+            log_var = bound_log_var(log_var)
         if self.linear is not None:
             mean = mean + F.linear(h, self.linear)
         return mean, log_var

@@ -33,7 +33,9 @@ class Prior(BaseEstimator):
         raise NotImplementedError
 
 
-class _StandardNormalModel(PriorModel):
+class StandardNormalModel(PriorModel):
+    """Independent standard normal components, built."""
+
     def __init__(self, n_components: int) -> None:
         super().__init__()
         self.n_components = n_components
@@ -75,4 +77,4 @@ class StandardNormal(Prior):
 
     def build(self, n_components: int) -> PriorModel:
         """Return a model over `n_components` latent variables."""
-        return _StandardNormalModel(n_components)
+        return StandardNormalModel(n_components)

@@ -6,7 +6,12 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae import _batches
-from skvae._batches import Batches, canonical_rows, content_hashes, resolve_device
+from skvae._batches import (
+    Batches,
+    canonical_rows,
+    content_hashes,
+    resolve_device,
+)
 
 CPU = torch.device("cpu")
 
@@ -237,3 +242,69 @@ def test_device_cuda_without_a_gpu_says_what_to_do(monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RuntimeError, match=r"requires a CUDA GPU.*Use device='auto'"):
         resolve_device(device)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_batches_converted_as_they_are_read_are_the_same(dtype):
+    X = np.random.default_rng(0).integers(0, 200, (40, 3)).astype(dtype)
+    rows = canonical_rows(X, np.ones(40))
+    kept = Batches.from_rows(rows, lambda X: 0.1 * X, CPU, 7)
+    read = Batches.from_rows(rows, lambda X: 0.1 * X, CPU, 7, most_bytes=0)
+    for name in ("shuffled", "in_order"):
+        arguments = (0, 1) if name == "shuffled" else ()
+        pairs = zip(
+            getattr(kept, name)(*arguments),
+            getattr(read, name)(*arguments),
+            strict=True,
+        )
+        for (x, weights), (other, other_weights) in pairs:
+            assert x.dtype == other.dtype == torch.float32
+            assert torch.equal(x, other)
+            assert torch.equal(weights, other_weights)
+
+
+def _source_of(X, prepare=None):
+    rows = canonical_rows(X, np.ones(len(X)))
+    return Batches.from_rows(rows, prepare, CPU, 7)
+
+
+def test_batches_in_the_units_of_the_model_are_read_where_they_lie():
+    X = np.random.default_rng(0).random((40, 3)).astype(np.float32)
+    copied, shared = _source_of(X, lambda X: X), _source_of(X)
+    assert shared.source.x.data_ptr() == X.ctypes.data
+    assert copied.source.x.data_ptr() != X.ctypes.data
+    for (x, _), (other, _) in zip(
+        copied.shuffled(0, 1), shared.shuffled(0, 1), strict=True
+    ):
+        assert torch.equal(x, other)
+
+
+@pytest.mark.parametrize("spoil", ["dtype", "order", "flags"])
+def test_batches_copy_what_torch_cannot_read(spoil):
+    X = np.random.default_rng(0).random((40, 3)).astype(np.float32)
+    spoilt = X.copy()
+    if spoil == "dtype":
+        spoilt = spoilt.astype(np.float64)
+    elif spoil == "order":
+        spoilt = np.asfortranarray(spoilt)
+    else:
+        spoilt.flags.writeable = False
+    for (x, _), (other, _) in zip(
+        _source_of(X).shuffled(0, 1), _source_of(spoilt).shuffled(0, 1), strict=True
+    ):
+        assert torch.equal(x, other)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_batches_of_a_file_are_read_from_it(tmp_path, dtype):
+    X = np.random.default_rng(0).random((40, 3)).astype(dtype)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.asarray(np.load(tmp_path / "X.npy", mmap_mode="r"))
+    batches = _source_of(mapped, lambda X: 2 * X)
+    assert not hasattr(batches.source, "x")
+    for (x, _), (other, _) in zip(
+        batches.shuffled(0, 1),
+        _source_of(X, lambda X: 2 * X).shuffled(0, 1),
+        strict=True,
+    ):
+        assert torch.equal(x, other)

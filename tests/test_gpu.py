@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from skvae import AutoencoderTransformer, VAETransformer
+from skvae._optimizers import Adam
+from skvae._replay import Replayed, record_cuda_graph
 from skvae.likelihoods import Bernoulli, Gaussian
 
 pytestmark = pytest.mark.skipif(
@@ -34,3 +36,27 @@ def test_gpu_fit_that_stays_linear_is_the_cpu_fit(iris):
         for device in ("cpu", "cuda")
     ]
     np.testing.assert_allclose(Z[1], Z[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("likelihood", [Gaussian(), Bernoulli()], ids=repr)
+def test_gpu_steps_of_a_graph_are_the_eager_steps(likelihood, iris, monkeypatch):
+    def fitted():
+        vae = VAETransformer(
+            likelihood=likelihood, max_iter=5, tol=None, random_state=0, device="cuda"
+        )
+        return vae.fit(iris / 10)
+
+    recorded = []
+
+    def record(take, inputs):
+        recorded.append(len(inputs[0]))
+        return record_cuda_graph(take, inputs)
+
+    monkeypatch.setattr(Replayed.__init__, "__defaults__", (record,))
+    replayed = fitted()
+    assert recorded
+    monkeypatch.setattr(Adam, "can_be_recorded", lambda self: False)
+    eager = fitted()
+    np.testing.assert_allclose(replayed.loss_curve_, eager.loss_curve_, rtol=1e-4)
+    Z = replayed.transform(iris / 10)
+    np.testing.assert_allclose(Z, eager.transform(iris / 10), atol=1e-3)

@@ -84,6 +84,25 @@ def test_likelihood_gradient_matches_finite_differences(case):
     torch.autograd.gradcheck(lambda *_: model.log_prob(outputs, x), (outputs, *learned))
 
 
+def test_likelihood_loss_has_the_gradients_of_its_log_prob(case):
+    model = case.model()
+    x = _prepared(model, case.X)
+    outputs = case.outputs(model, 40).detach().requires_grad_()
+    weights = torch.linspace(0.5, 2.0, 40, dtype=torch.float64)
+    log_prob = model.log_prob(outputs, x)
+    learned = [p for p in model.parameters() if p.requires_grad]
+    expected = torch.autograd.grad(-(log_prob @ weights), [outputs, *learned])
+    for p in learned:
+        p.grad = torch.ones_like(p)
+    with torch.no_grad():
+        loss, gradient = model.loss_and_gradient(outputs, x, weights)
+    assert_close(loss, -log_prob.detach())
+    assert_close(gradient, expected[0])
+    for p, by_p in zip(learned, expected[1:], strict=True):
+        # Added to what was there.
+        assert_close(p.grad - 1.0, by_p)
+
+
 def test_likelihood_takes_several_draws_of_outputs(case):
     model = case.model()
     x, outputs = _prepared(model, case.X), case.outputs(model, 3, 40).detach()

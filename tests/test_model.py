@@ -288,7 +288,7 @@ def test_build_draws_encoder_and_decoder_apart():
 def test_build_mirrors_the_hidden_layers():
     model = _architecture(hidden=(7, 4)).build(0)
     sizes = [
-        [layer.out_features for layer in network.perceptron.hidden]
+        [layer.weight.shape[0] for layer in network.perceptron.hidden]
         for network in (model.encoder, model.decoder)
     ]
     assert sizes == [[7, 4], [4, 7]]

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from skvae import _optimizers
 from skvae._optimizers import SOLVERS
 
 REFERENCES = {
@@ -44,6 +45,13 @@ def test_optimizer_equals_torch(name, alpha):
         reference.step()
         optimizer.step(gradient.clone(), rate)
         assert_close(weights, torch.cat([matrix, bias]).detach(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_optimizer_equals_torch_without_its_private_kernel(monkeypatch, name, alpha):
+    monkeypatch.setattr(_optimizers, "_has_fused_adam", lambda device: False)
+    test_optimizer_equals_torch(name, alpha)
 
 
 @pytest.mark.parametrize("name", SOLVERS)

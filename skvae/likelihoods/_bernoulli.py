@@ -32,6 +32,8 @@ def check_unit_interval(
 class UnitModel(LikelihoodModel):
     """Columns in [0, 1] as they are; outputs are logits, or what is like them."""
 
+    keeps_units = True
+
     rate: Tensor
 
     def __init__(self, n_features: int) -> None:
@@ -46,8 +48,8 @@ class UnitModel(LikelihoodModel):
         self.rate.copy_(torch.from_numpy((mean * weight + 0.5) / (weight + 1.0)))
 
     def prepare(self, X: np.ndarray) -> np.ndarray:
-        """Return the rows as they are, float64."""
-        return X.astype(np.float64, copy=False)
+        """Return the rows as they are."""
+        return X
 
     def cell_inputs(self, x: Tensor) -> Tensor:
         """Return the rows as they are."""
@@ -69,6 +71,14 @@ class _BernoulliModel(UnitModel):
         """Return minus the cross-entropy of each cell."""
         x = x.expand_as(outputs)
         return -F.binary_cross_entropy_with_logits(outputs, x, reduction="none")
+
+    def loss_and_gradient(
+        self, outputs: Tensor, x: Tensor, row_weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the cross-entropy, and the expectation minus the rows as gradient."""
+        loss = F.softplus(outputs).sum(-1) - torch.linalg.vecdot(outputs, x)
+        gradient = torch.sigmoid(outputs).sub_(x).mul_(row_weights[:, None])
+        return loss, gradient
 
     def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
         """Return Bernoulli distributions that accept intensities in [0, 1]."""

@@ -23,6 +23,8 @@ class CodesModel(LikelihoodModel):
     the largest number of categories, (D, C).
     """
 
+    keeps_units = True
+
     frequency: Tensor
     column_of: Tensor
     code_of: Tensor
@@ -63,8 +65,8 @@ class CodesModel(LikelihoodModel):
         self.frequency.copy_(padded[~self.is_padding.cpu()])
 
     def prepare(self, X: np.ndarray) -> np.ndarray:
-        """Return the codes, float64."""
-        return X.astype(np.float64, copy=False)
+        """Return the codes."""
+        return X
 
     def padded(self, values: Tensor, padding: float) -> Tensor:
         """Return values (..., n_total) as (..., D, C), with padding."""

@@ -34,13 +34,18 @@ class LikelihoodModel(nn.Module):
     n_outputs: int
     linear_start_is_exact = False
     """Whether probabilistic PCA is the best linear model under this likelihood."""
+    keeps_units = False
+    """Whether model units are those of `X`, so that there is nothing to prepare."""
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn location, scale and the like from the observed cells, in float64."""
         raise NotImplementedError
 
     def prepare(self, X: np.ndarray) -> np.ndarray:
-        """Return rows of `X` (B, D) in model units, float64; NaN stays NaN."""
+        """Return rows of `X` (B, D) in model units, float64 if they are computed.
+
+        NaN stays NaN.
+        """
         raise NotImplementedError
 
     # What the encoder sees
@@ -90,6 +95,21 @@ class LikelihoodModel(nn.Module):
         Of shape (..., B, D), for rows without missing cells.
         """
         raise NotImplementedError
+
+    def loss_and_gradient(
+        self, outputs: Tensor, x: Tensor, row_weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return -log p(X given z) of each row, and the gradient of its weighted sum.
+
+        For rows without missing cells. The gradient (B, n_outputs) is by `outputs`;
+        that by the likelihood's own parameters is added to their `grad`. A likelihood
+        may know a faster way than this one, which asks autograd.
+        """
+        with torch.enable_grad():
+            outputs = outputs.detach().requires_grad_()
+            loss = -self.log_prob(outputs, x)
+            (loss @ row_weights).backward()
+        return loss.detach(), outputs.grad  # type: ignore[return-value]
 
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return what the expectation leaves of each cell, (B, D), in model units.

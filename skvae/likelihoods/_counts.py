@@ -23,6 +23,8 @@ class CountsModel(LikelihoodModel):
     With size factors they are logits of each column's share of the row's total.
     """
 
+    keeps_units = True
+
     rate: Tensor
     size: Tensor
     input_mean: Tensor
@@ -115,8 +117,8 @@ class CountsModel(LikelihoodModel):
     # Inputs
 
     def prepare(self, X: np.ndarray) -> np.ndarray:
-        """Return the counts, float64."""
-        return X.astype(np.float64, copy=False)
+        """Return the counts."""
+        return X
 
     def _log_counts(self, x: Tensor) -> Tensor:
         """Return log(1 + x), of rows brought to the mean total with size factors."""

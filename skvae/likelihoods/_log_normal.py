@@ -36,6 +36,13 @@ class _LogNormalModel(GaussianModel):
         # With missing cells it is a sum over cells, which have their Jacobian.
         return log_prob if observed is not None else log_prob - self._log(x).sum(-1)
 
+    def loss_and_gradient(
+        self, outputs: Tensor, x: Tensor, row_weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return minus the log-density, and its gradients in closed form."""
+        loss, gradient = super().loss_and_gradient(outputs, x, row_weights)
+        return loss + self._log(x).sum(-1), gradient
+
     def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return log-densities in the units of `X`."""
         return super().cell_log_prob(outputs, x) - self._log(x)

@@ -63,6 +63,13 @@ class Noise(nn.Module):
         learned = self.log_std.clamp(-LARGEST_LOG_STD, LARGEST_LOG_STD)
         return 0.5 * torch.logaddexp(2.0 * learned, self.log_floor)
 
+    def add_gradient(self, by_noise: Tensor) -> None:
+        """Add to the gradient of what is learned, given that by what a call returns."""
+        if self.log_std.grad is not None:
+            learned = self.log_std.clamp(-LARGEST_LOG_STD, LARGEST_LOG_STD)
+            slope = torch.exp(2.0 * (learned - self())) * (learned == self.log_std)
+            self.log_std.grad.add_(by_noise * slope)
+
     @torch.no_grad()
     def fit(self, log_scale: Tensor, gaps: np.ndarray) -> None:
         """Take scales (D,) in the units of `X`, and least gaps (D,) standardized."""

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from skvae._batches import Rows
 from skvae.likelihoods._contract import Likelihood, LikelihoodModel
 from skvae.likelihoods._draws import gamma, normal
-from skvae.likelihoods._gaussian import GaussianModel
 from skvae.likelihoods._noise import check_noise
+from skvae.likelihoods._standardized import StandardizedModel
 from skvae.likelihoods._statistics import column_means, resolution, rounding_noise
 
 START_DF = 4.0
@@ -26,7 +26,7 @@ N_STEPS, N_ROWS = 100, 1 << 17
 
 
 def robust_location_and_scale(
-    rows: Rows, model: GaussianModel, df: float, given: np.ndarray | None = None
+    rows: Rows, model: StandardizedModel, df: float, given: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the t-distribution fitted to each column, in standard units.
 
@@ -36,7 +36,7 @@ def robust_location_and_scale(
     Parameters
     ----------
     rows : Rows
-    model : GaussianModel
+    model : StandardizedModel
         Its `prepare` gives the standard units.
     df : float
     given : ndarray of shape (D,), default=None
@@ -65,10 +65,8 @@ def robust_location_and_scale(
     return loc, scale
 
 
-class _StudentTModel(GaussianModel):
+class _StudentTModel(StandardizedModel):
     """Columns as (loc + scale * x) * unit, with x a t-distribution at the outputs."""
-
-    linear_start_is_exact = False
 
     log_df: Tensor
 
@@ -102,12 +100,6 @@ class _StudentTModel(GaussianModel):
         if not isinstance(self.df, str):
             return torch.full_like(self.loc[:1], float(self.df), dtype=torch.float64)
         return 2.0 + self.log_df.double().clamp(-5.0, 7.0).exp()
-
-    def log_prob(
-        self, outputs: Tensor, x: Tensor, observed: Tensor | None = None
-    ) -> Tensor:
-        """Return the log-density in the units of `X`, (..., B)."""
-        return LikelihoodModel.log_prob(self, outputs, x, observed)
 
     def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return log-densities of the t-distribution in the units of `X`."""

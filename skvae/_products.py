@@ -1,0 +1,102 @@
+"""Matrix products and their gradients, through oneDNN where that is faster.
+
+torch sends products of float32 matrices to MKL, which on recent AMD processors reaches
+half of what oneDNN does, with the same results to rounding. The switch that torch
+offers, `torch.set_float32_matmul_precision`, belongs to the whole process and may allow
+bfloat16; the operator called here concerns one product and keeps float32.
+"""
+
+import time
+from collections.abc import Callable
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LEAST_WORK = 1 << 22
+"""Multiplications of a product below which finding oneDNN's kernel costs too much."""
+
+THIN = 32
+"""Columns up to which MKL is up to four times slower in some layouts than in others."""
+
+LEAST_GAIN = 1.3
+"""How much faster oneDNN must be to make up for the copies that a gradient needs.
+
+Processors lie well below or well above, so that a noisy measurement does not matter.
+"""
+
+
+def _through_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+@cache
+def _has_onednn() -> bool:
+    """Whether torch has the operator, and its results are those of float32."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    x = torch.arange(64 * 64, dtype=torch.float32).reshape(64, 64).sin()
+    try:
+        y = _through_onednn(x, x, x[0])
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    exact = F.linear(x.double(), x.double(), x[0].double())
+    return bool((y - exact).abs().max() < 1e-6 * exact.abs().max())
+
+
+@cache
+def _gain() -> float:
+    """Return how many times faster than MKL oneDNN is on this machine."""
+    x = torch.ones((128, 512), dtype=torch.float32)
+    weight = torch.ones((256, 512), dtype=torch.float32)
+
+    def seconds(product: Callable[[Tensor, Tensor, None], Tensor]) -> float:
+        started = time.perf_counter()
+        product(x, weight, None)
+        return time.perf_counter() - started
+
+    pairs = [(seconds(F.linear), seconds(_through_onednn)) for _ in range(8)]
+    mkl, onednn = (min(times) for times in zip(*pairs, strict=True))
+    return mkl / onednn
+
+
+def _suits_onednn(x: Tensor, n_outputs: int) -> bool:
+    return (
+        x.numel() * n_outputs >= LEAST_WORK
+        and x.dtype is torch.float32
+        and x.device.type == "cpu"
+        and _has_onednn()
+    )
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x weight^T + bias, (..., N), of (..., D) and (N, D).
+
+    The same as `torch.nn.functional.linear`, and the very same where gradients are
+    recorded.
+    """
+    if _suits_onednn(x, weight.shape[0]) and not torch.is_grad_enabled():
+        return _through_onednn(x, weight, bias)
+    return F.linear(x, weight, bias)
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """Return x weight, (B, D), of (B, N) and (N, D): a gradient of inputs."""
+    transposed = weight.T
+    if transposed.shape[0] <= THIN:
+        transposed = transposed.contiguous()
+    return affine(x, transposed)
+
+
+def add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add a^T b, of (B, N) and (B, D), to `total` (N, D): a gradient of weights."""
+    if total.shape[1] <= THIN:
+        total.add_((b.T @ a).T)
+    elif not _suits_onednn(a, total.shape[1]) or _gain() < LEAST_GAIN:
+        total.addmm_(a.T, b)
+    elif a.shape[1] <= b.shape[1]:
+        total.add_(_through_onednn(a.T, b.T, None))
+    else:
+        # The first argument is copied, which had better be the small one.
+        total.add_(_through_onednn(b.T, a.T, None).T)

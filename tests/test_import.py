@@ -1,0 +1,34 @@
+"""Importing and fitting stay quick: they leave alone what is slow to import."""
+
+import json
+import subprocess
+import sys
+
+SLOW = ("matplotlib", "onnx", "sympy", "torch._dynamo")
+
+
+def _imported_by(code):
+    """Return which slow modules a fresh interpreter holds after running some code."""
+    held = f"[name for name in {SLOW} if name in sys.modules]"
+    tell = f"import json, sys; print(json.dumps({held}))"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", f"{code}\n{tell}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def test_import_leaves_slow_modules_alone():
+    assert _imported_by("import skvae") == _imported_by("import sklearn.base, torch")
+
+
+def test_first_fit_leaves_slow_modules_alone():
+    fit = (
+        "import numpy as np, skvae\n"
+        "X = np.random.default_rng(0).normal(size=(50, 4))\n"
+        "vae = skvae.VAETransformer(max_iter=1, random_state=0).fit(X)\n"
+        "vae.inverse_transform(vae.transform(X))"
+    )
+    assert _imported_by(fit) == _imported_by("import sklearn.base, torch")

@@ -1,0 +1,157 @@
+"""The written-out step follows autograd, whatever the model is made of."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch.testing import assert_close
+
+from skvae import _products, _step
+from skvae._batches import Batches, Rows
+from skvae._model import Architecture
+from skvae._state import FlatWeights
+from skvae._step import AutogradStep, WrittenStep, step_for
+from skvae._training import Plan, Training
+from skvae.likelihoods import Bernoulli, Gaussian
+from skvae.networks import ACTIVATIONS
+from skvae.objectives import elbo, reconstruction
+from skvae.priors import StandardNormal
+from skvae.schedules import Constant
+
+X = np.random.default_rng(0).random((40, 5))
+LIKELIHOODS = [
+    Bernoulli(),
+    Gaussian(),
+    Gaussian(noise="column"),
+    Gaussian(noise=0.3),
+]
+
+
+def _model(
+    likelihood=LIKELIHOODS[1],
+    *,
+    hidden=(7, 6),
+    activation="silu",
+    linear=True,
+    prior=True,
+):
+    """Return a model all of whose weights differ from zero."""
+    prior = StandardNormal() if prior else None
+    architecture = Architecture(5, 2, hidden, activation, linear, likelihood, prior)
+    model = architecture.build(seed=1)
+    rows = Rows(X, np.arange(len(X)), np.ones(len(X)))
+    model.likelihood.fit_statistics(rows)
+    random = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.3 * torch.randn(p.shape, generator=random))
+    return model
+
+
+def _batch(model, n_rows=40):
+    random = torch.Generator().manual_seed(3)
+    x = torch.from_numpy(model.likelihood.prepare(X[:n_rows])).float()
+    noise = torch.randn((n_rows, 2), generator=random)
+    return x, 0.5 + torch.rand(n_rows, generator=random), noise
+
+
+def _gradients(model, *batch, objective=elbo):
+    """Return terms and gradient of both steps, the plain one in float64."""
+    plain = FlatWeights(model)
+    written = FlatWeights(model)
+    terms = WrittenStep(model, written)(*batch, 0.7)
+    gradient = written.gradient.clone()
+    plain = FlatWeights(model.double())
+    x, weights, noise = (values.double() for values in batch)
+    truth = AutogradStep(model, objective, plain)(x, weights, noise, 0.7)
+    return (terms, gradient), (truth, plain.gradient)
+
+
+def _assert_same(one, other):
+    for a, b in zip(one, other, strict=True):
+        assert_close(a.double(), b, rtol=1e-4, atol=1e-4 * float(b.abs().max()))
+        assert float(b.abs().max()) > 0
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=repr)
+def test_written_step_equals_autograd_for_each_likelihood(likelihood):
+    model = _model(likelihood)
+    _assert_same(*_gradients(model, *_batch(model)))
+
+
+@pytest.mark.parametrize("linear", [True, False])
+@pytest.mark.parametrize("hidden", [(6,), (7, 6), (4, 5, 6)])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_written_step_equals_autograd_for_each_network(activation, hidden, linear):
+    model = _model(activation=activation, hidden=hidden, linear=linear)
+    _assert_same(*_gradients(model, *_batch(model)))
+
+
+def test_written_step_equals_autograd_for_a_plain_autoencoder():
+    model = _model(prior=False)
+    _assert_same(*_gradients(model, *_batch(model), objective=reconstruction))
+
+
+def test_written_step_adds_up_the_pieces_of_a_batch(monkeypatch):
+    monkeypatch.setattr(_step, "PIECE_ROWS", 7)
+    model = _model()
+    _assert_same(*_gradients(model, *_batch(model)))
+
+
+def test_written_step_bounds_log_variances_as_autograd_does():
+    model = _model(linear=False)
+    with torch.no_grad():
+        model.encoder.bias[2:] = torch.tensor([-40.0, 20.0])
+    x, weights, noise = _batch(model)
+    (_, gradient), (_, truth) = _gradients(model, x, weights, noise)
+    scale = float(truth.abs().max())
+    assert_close(gradient.double() / scale, truth / scale, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("gain", [1.0, 2.0])
+def test_written_step_equals_autograd_through_onednn(monkeypatch, gain):
+    monkeypatch.setattr(_products, "LEAST_WORK", 0)
+    monkeypatch.setattr(_products, "THIN", 0)
+    monkeypatch.setattr(_products, "_gain", lambda: gain)
+    model = _model()
+    _assert_same(*_gradients(model, *_batch(model)))
+
+
+def test_step_is_written_for_the_standard_models_alone():
+    def kind(model, objective):
+        return type(step_for(model, objective, FlatWeights(model)))
+
+    assert kind(_model(), elbo) is WrittenStep
+    incomplete = _model()
+    incomplete.may_miss = True
+    assert kind(incomplete, elbo) is AutogradStep
+    assert kind(_model(prior=False), reconstruction) is WrittenStep
+    assert kind(_model(), lambda *batch: elbo(*batch)) is AutogradStep
+    assert kind(_model(hidden=()), elbo) is AutogradStep
+
+
+@pytest.mark.parametrize("solver", ["adam", "rmsprop", "sgd"])
+def test_written_step_trains_to_the_same_weights_in_100_steps(solver):
+    X = load_digits().data / 16
+    rows = Rows(X, np.arange(len(X)), np.ones(len(X)))
+
+    def trained(step_of):
+        architecture = Architecture(
+            64, 2, (32,), "relu", False, Bernoulli(), StandardNormal()
+        )
+        model = architecture.build(seed=0)
+        model.likelihood.fit_statistics(rows)
+        plan = Plan(solver, 1e-3, Constant(), 0.0, Constant(), 5, None, 10, 0)
+        batches = Batches.from_rows(
+            rows, model.likelihood.prepare, torch.device("cpu"), 90
+        )
+        training = Training(model, elbo, batches, None, plan)
+        training.step = step_of(model, training.weights)
+        training.run(lambda: None, lambda: False)
+        assert training.optimizer.n_steps == 100
+        return training.weights.data
+
+    plain = trained(lambda model, weights: AutogradStep(model, elbo, weights))
+    written = trained(WrittenStep)
+    error = torch.linalg.vector_norm(written - plain) / torch.linalg.vector_norm(plain)
+    assert float(error) < 1e-6
