@@ -5,6 +5,7 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
+import scipy.sparse
 import torch
 from sklearn.base import (
     BaseEstimator,
@@ -14,8 +15,8 @@ from sklearn.base import (
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skvae._apply import decode, map_rows
-from skvae._batches import Batches, canonical_rows, resolve_device
-from skvae._checks import check_rows, has_missing, learn_columns
+from skvae._batches import Batches, canonical_rows, has_missing, resolve_device
+from skvae._checks import check_rows, learn_columns
 from skvae._columns import BY_KIND
 from skvae._frames import library_of
 from skvae._model import Architecture
@@ -106,7 +107,7 @@ class LatentTransformer(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows in any units; NaN, None and pandas.NA are missing cells.
         y : None
             Ignored, present for API consistency.
@@ -149,7 +150,7 @@ class LatentTransformer(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
 
         Returns
         -------
@@ -190,7 +191,7 @@ class LatentTransformer(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
         y : None
             Ignored, present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -381,13 +382,21 @@ class LatentTransformer(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
 
         Returns
         -------
         missing : ndarray of bool of shape (n_samples, n_features)
         """
-        return np.isnan(self._check_fitted_X(X))
+        return np.isnan(self._check_dense_X(X))
+
+    def _check_dense_X(self, X):
+        if scipy.sparse.issparse(X):
+            raise TypeError(
+                "Filling cells requires dense rows. Got a sparse matrix, whose cells "
+                "are known to be zero where none is stored. Pass X.toarray()."
+            )
+        return self._check_fitted_X(X)
 
     def _as_in_fit(self, values, like=None):
         """Return rows of numbers and codes as what `fit` was given: array or table.
@@ -415,6 +424,7 @@ class LatentTransformer(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

@@ -4,12 +4,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
 from skvae._batches import row_slices
 from skvae._columns import coded_columns, likelihood_for, sized
 from skvae._frames import Layout, library_of, read_layout
-from skvae.likelihoods import Likelihood
+from skvae._sparse import SparseRows
+from skvae.likelihoods import Columns, Likelihood
+
+Array = np.ndarray | SparseRows
 
 
 class Known(NamedTuple):
@@ -21,9 +25,7 @@ class Known(NamedTuple):
     """The parameter `likelihood` of the fit."""
 
 
-def learn_columns(
-    estimator: Any, X: Any, handle_unknown: str
-) -> tuple[np.ndarray, Known]:
+def learn_columns(estimator: Any, X: Any, handle_unknown: str) -> tuple[Array, Known]:
     """Return X as a finite array of numbers and codes, and what is known of columns.
 
     Sets the estimator's `n_features_in_` and `feature_names_in_`.
@@ -47,15 +49,21 @@ def learn_columns(
         layout,
         estimator._likelihood_by_kind,
     )
-    layout = layout.with_categories(table, coded_columns(likelihood, layout))
-    rows = _finite(estimator, layout.encode(table, handle_unknown), layout)
+    coded = coded_columns(likelihood, layout)
+    if isinstance(table, SparseRows) and (coded or isinstance(likelihood, Columns)):
+        raise ValueError(
+            "Sparse rows require one likelihood of numbers for all columns. Got "
+            f"{likelihood!r}. Choose one such as 'poisson', or pass dense rows."
+        )
+    layout = layout.with_categories(table, coded)
+    rows: Any = _finite(layout.encode(table, handle_unknown), layout)
     names = [column.name for column in layout.columns]
     likelihood = sized(likelihood, layout).resolve(rows, names)
-    likelihood.check_domain(rows, _namer(layout))
+    _check_domain(rows, likelihood, layout)
     return rows, Known(layout, likelihood, repr(estimator.likelihood))
 
 
-def check_rows(estimator: Any, X: Any, known: Known, handle_unknown: str) -> np.ndarray:
+def check_rows(estimator: Any, X: Any, known: Known, handle_unknown: str) -> Array:
     """Return X as a finite array of numbers and codes, float32 or float64.
 
     Parameters
@@ -69,14 +77,18 @@ def check_rows(estimator: Any, X: Any, known: Known, handle_unknown: str) -> np.
     """
     layout, likelihood, _ = known
     table = _table_or_array(estimator, X, layout, reset=False)
-    rows = _finite(estimator, layout.encode(table, handle_unknown), layout)
-    likelihood.check_domain(rows, _namer(layout))
+    rows = _finite(layout.encode(table, handle_unknown), layout)
+    _check_domain(rows, likelihood, layout)
     return rows
 
 
-def has_missing(X: np.ndarray) -> bool:
-    """Return whether a cell is missing."""
-    return any(np.isnan(X[part]).any() for part in row_slices(*X.shape))
+def _check_domain(rows: Array, likelihood: Likelihood, layout: Layout) -> None:
+    """Raise ValueError where an observed cell is outside its column's domain."""
+    parts = [slice(None)]
+    if isinstance(rows, SparseRows):
+        parts = list(row_slices(*rows.shape))
+    for part in parts:
+        likelihood.check_domain(rows[part], _namer(layout))
 
 
 def _table_or_array(estimator: Any, X: Any, layout: Layout | None, reset: bool) -> Any:
@@ -97,16 +109,18 @@ def _table_or_array(estimator: Any, X: Any, layout: Layout | None, reset: bool) 
     return X
 
 
-def _array(estimator: Any, X: Any, reset: bool) -> np.ndarray:
-    """Return X as an array of floats."""
+def _array(estimator: Any, X: Any, reset: bool) -> Array:
+    """Return X as an array of floats, or as sparse rows."""
     try:
-        return validate_data(
+        X = validate_data(
             estimator,
             _with_nan(X),
             reset=reset,
+            accept_sparse="csr" if get_tags(estimator).input_tags.sparse else False,
             dtype=[np.float64, np.float32],
             ensure_all_finite=False,
         )
+        return X if isinstance(X, np.ndarray) else SparseRows(X)
     except (TypeError, ValueError) as error:
         columns = _non_numeric_columns(X)
         if not columns and "could not convert string to float" not in str(error):
@@ -129,8 +143,10 @@ def _with_nan(X: Any) -> Any:
     return np.where(is_na(X).astype(bool), np.nan, X)
 
 
-def _finite(estimator: Any, X: np.ndarray, layout: Layout) -> np.ndarray:
+def _finite(X: Array, layout: Layout) -> Array:
     """Return X if it has no infinite value, or say where one is."""
+    if isinstance(X, SparseRows) and not np.isinf(X.values).any():
+        return X
     for part in row_slices(*X.shape):
         # A sum is finite only if every term is, and needs no array of booleans.
         with np.errstate(over="ignore", invalid="ignore"):

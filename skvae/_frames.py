@@ -92,7 +92,7 @@ class Layout:
         handle_unknown : {"error", "missing"}
             What becomes of a value that is not among the categories.
         """
-        if isinstance(X, np.ndarray):
+        if library_of(X) is None:
             if not len(self.coded):
                 return X
             values = X.copy()
@@ -144,7 +144,7 @@ def read_layout(X: Any) -> Layout:
     """Return the layout of a table or an array, from its types only."""
     library = library_of(X)
     if library is None:
-        kind = "boolean" if X.dtype == bool else "number"
+        kind = "boolean" if X.dtype == np.dtype(bool) else "number"
         return Layout(None, tuple(Column(j, kind) for j in range(X.shape[1])))
     describe = _pandas_column if library == "pandas" else _polars_column
     names = list(X.columns)

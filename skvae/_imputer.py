@@ -36,6 +36,12 @@ class _ImputationModel(DensityModel):
         ],
     }
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # Most cells of sparse rows are known to be zero: nothing to impute.
+        tags.input_tags.sparse = False
+        return tags
+
     def _number_of_components(self):
         if self.n_components == "auto":
             return max(1, self.n_features_in_ // 2)

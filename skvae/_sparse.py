@@ -43,6 +43,10 @@ class SparseRows:
         """Return some rows, dense."""
         return self.matrix[part].toarray()
 
+    def rows(self, index: np.ndarray) -> "SparseRows":
+        """Return some rows, still sparse."""
+        return SparseRows(self.matrix[index])
+
     def row_sums(self, values: np.ndarray) -> np.ndarray:
         """Return the sum over each row of one value per stored cell."""
         ends = np.concatenate((np.zeros(1, values.dtype), values.cumsum()))

@@ -408,7 +408,7 @@ class VAETransformer(LatentTransformer):
         >>> vae.impute(X, n_draws=5).shape
         (5, 150, 4)
         """
-        rows = self._check_fitted_X(X)
+        rows = self._check_dense_X(X)
         if statistic not in STATISTICS:
             raise ValueError(
                 f"statistic must be one of {sorted(STATISTICS)}. Got {statistic!r}."
