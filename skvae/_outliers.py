@@ -7,12 +7,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skvae._density import DensityModel, parameters_shared
-from skvae._sklearn import (
-    Interval,
-    StrOptions,
-    check_sample_weight,
-    weighted_quantile,
-)
+from skvae._sklearn import Interval, StrOptions, check_sample_weight
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 
 CONTAMINATION = 0.1
@@ -153,7 +148,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         scores = self.score_samples(X)
         weights = check_sample_weight(sample_weight, scores)
         part = CONTAMINATION if self.contamination == "auto" else self.contamination
-        self.offset_ = weighted_quantile(scores, weights, part)
+        self.offset_ = _threshold(scores, weights, part)
         return self
 
     def score_samples(self, X):
@@ -206,3 +201,23 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = True
         return tags
+
+
+def _threshold(scores, weights, part):
+    """Return a number above scores with at most this part of the weight.
+
+    It lies halfway between two scores, so that rounding moves no row across it; scores
+    that are equal but for rounding stay on one side, as repeated rows must.
+    """
+    # Rows without weight are as good as absent.
+    scores, weights = scores[weights > 0.0], weights[weights > 0.0]
+    order = np.argsort(scores)
+    scores, weights = scores[order], weights[order]
+    is_new = np.diff(scores) > 1e-9 * (1.0 + np.abs(scores[1:]))
+    begins = np.flatnonzero(np.r_[True, is_new])
+    ends = np.r_[begins[1:], len(scores)] - 1
+    cumulated = np.add.reduceat(weights, begins).cumsum()
+    n_below = np.searchsorted(cumulated, part * cumulated[-1] * (1.0 + 1e-9), "right")
+    if n_below == 0:
+        return float(scores[0] - 1e-6 * (1.0 + abs(scores[0])))
+    return float(0.5 * (scores[ends[n_below - 1]] + scores[begins[n_below]]))

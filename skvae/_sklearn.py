@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.stats import _weighted_percentile
 from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
@@ -16,7 +15,6 @@ __all__ = [
     "check_sample_weight",
     "column_indices",
     "epoch_tasks",
-    "weighted_quantile",
     "with_callbacks",
 ]
 
@@ -26,11 +24,6 @@ def check_sample_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
     return _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
-
-
-def weighted_quantile(values: np.ndarray, weights: np.ndarray, part: float) -> float:
-    """Return a quantile; a weight of two is the same as a repeated value."""
-    return float(_weighted_percentile(values, weights, 100.0 * part, average=True))
 
 
 def column_indices(X: Any, columns: Any) -> list[int]:

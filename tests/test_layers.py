@@ -42,6 +42,7 @@ WITHIN_A_LAYER = {
     ("_apply", "_model"),
     ("_base", "_checks"),
     ("_batches", "_random"),
+    ("_batches", "_sparse"),
     ("_recipe", "schedules"),
     ("_state", "_optimizers"),
 }
