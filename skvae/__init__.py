@@ -1,6 +1,8 @@
 """Variational autoencoders for scikit-learn users."""
 
 from skvae._autoencoder import AutoencoderTransformer
+from skvae._imputer import VAEImputer
+from skvae._outliers import VAEOutlierDetector
 from skvae._vae import VAETransformer
 from skvae._version import __version__
 from skvae.displays import (
@@ -18,6 +20,8 @@ __all__ = [
     "LossCurveDisplay",
     "ManifoldDisplay",
     "ReconstructionDisplay",
+    "VAEImputer",
+    "VAEOutlierDetector",
     "VAETransformer",
     "__version__",
 ]

@@ -7,10 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._batches import has_missing
 from skvae._model import Model
+from skvae._sparse import SparseRows
 from skvae.likelihoods import LikelihoodModel
 
 CHUNK_ROWS = 4096
+
+DENSE_VALUES = 1 << 22
+"""Most cells of sparse rows that are dense at a time: 32 MB."""
 
 
 def _in_type(model: Model, dtype: np.dtype) -> Model:
@@ -31,14 +36,16 @@ def _as_tensor(X: np.ndarray, dtype: np.dtype) -> Tensor:
 def map_rows(
     model: Model,
     function: Callable[[Model, Tensor], Tensor],
-    X: np.ndarray,
+    X: np.ndarray | SparseRows,
     n_rows: int = CHUNK_ROWS,
 ) -> np.ndarray:
     """Return function(model, x) of rows X in model units, in the type of `X`."""
     dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
     model = _in_type(model, dtype)
-    model.may_miss = bool(np.isnan(X).any())
+    model.may_miss = has_missing(X)
     answers = np.empty(0)
+    if isinstance(X, SparseRows):
+        n_rows = min(n_rows, max(1, DENSE_VALUES // X.shape[1]))
     for begin in range(0, len(X), n_rows):
         part = slice(begin, begin + n_rows)
         x = _as_tensor(model.likelihood.prepare(X[part]), dtype)

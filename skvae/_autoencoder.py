@@ -65,6 +65,14 @@ class AutoencoderTransformer(LatentTransformer):
     n_iter_no_change : "auto" or int, default="auto"
         Epochs without improvement after which training stops. `"auto"`: a fifth of
         `max_iter`, at least 10.
+    handle_unknown : {"error", "missing"}, default="error"
+        What becomes of a category that was not there in `fit`: an error, or a missing
+        cell.
+    mask_fraction : "auto" or float, default="auto"
+        Part of the observed cells, in [0, 1], that training masks at most: of each row
+        and step another part, drawn uniformly, of cells drawn at random. It teaches
+        the encoder to read rows with any cells missing. `"auto"`: 1 if rows of `fit`
+        have missing cells, otherwise 0.
     warm_start : bool, default=False
         Go on from the fitted state when `fit` is called again. Scaling, seed and
         `beta` of the first fit are kept; schedules of the learning rate start again.
@@ -99,8 +107,8 @@ class AutoencoderTransformer(LatentTransformer):
         Outcome of `activation`.
     learning_rate_ : Schedule
         Outcome of `learning_rate`.
-    learning_rate_init_, validation_fraction_ : float
-        Outcomes of `learning_rate_init` and `validation_fraction`.
+    learning_rate_init_, validation_fraction_, mask_fraction_ : float
+        Outcomes of `learning_rate_init`, `validation_fraction` and `mask_fraction`.
     batch_size_, max_iter_, n_iter_no_change_ : int
         Outcomes of `batch_size`, `max_iter` and `n_iter_no_change`.
     module_ : torch.nn.Module
@@ -146,7 +154,7 @@ class AutoencoderTransformer(LatentTransformer):
         self,
         n_components=2,
         *,
-        likelihood="gaussian",
+        likelihood="auto",
         hidden_layer_sizes="auto",
         activation="auto",
         init="pca",
@@ -160,6 +168,8 @@ class AutoencoderTransformer(LatentTransformer):
         early_stopping=True,
         validation_fraction="auto",
         n_iter_no_change="auto",
+        handle_unknown="error",
+        mask_fraction="auto",
         warm_start=False,
         device="auto",
         random_state=None,
@@ -180,6 +190,8 @@ class AutoencoderTransformer(LatentTransformer):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.handle_unknown = handle_unknown
+        self.mask_fraction = mask_fraction
         self.warm_start = warm_start
         self.device = device
         self.random_state = random_state

@@ -5,6 +5,7 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
+import scipy.sparse
 import torch
 from sklearn.base import (
     BaseEstimator,
@@ -14,11 +15,13 @@ from sklearn.base import (
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skvae._apply import decode, map_rows
-from skvae._batches import Batches, canonical_rows, resolve_device
-from skvae._checks import check_domain, check_rows
+from skvae._batches import Batches, canonical_rows, has_missing, resolve_device
+from skvae._checks import check_rows, learn_columns
+from skvae._columns import BY_KIND
+from skvae._frames import library_of
 from skvae._model import Architecture
 from skvae._random import seed_from
-from skvae._recipe import resolve
+from skvae._recipe import resolve, resolve_mask_fraction
 from skvae._sklearn import (
     CallbackSupportMixin,
     Interval,
@@ -31,7 +34,7 @@ from skvae._start import start
 from skvae._state import Resumed
 from skvae._training import Plan, Training
 from skvae._version import __version__
-from skvae.likelihoods import LIKELIHOODS, Likelihood, as_likelihood
+from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.networks import ACTIVATIONS
 from skvae.schedules import LEARNING_RATES, Schedule
 
@@ -53,9 +56,11 @@ class LatentTransformer(
     `_information_name` (the attribute that keeps its mean).
     """
 
+    _likelihood_by_kind = BY_KIND
+
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "likelihood": [StrOptions(set(LIKELIHOODS)), Likelihood],
+        "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, dict, list],
         "hidden_layer_sizes": [
             StrOptions({"auto"}),
             "array-like",
@@ -85,6 +90,11 @@ class LatentTransformer(
             StrOptions({"auto"}),
             Interval(Integral, 1, None, closed="left"),
         ],
+        "handle_unknown": [StrOptions({"error", "missing"})],
+        "mask_fraction": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, 1, closed="both"),
+        ],
         "warm_start": ["boolean"],
         "device": [str, torch.device],
         "random_state": ["random_state"],
@@ -97,8 +107,8 @@ class LatentTransformer(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows in any units.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows in any units; NaN, None and pandas.NA are missing cells.
         y : None
             Ignored, present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -140,7 +150,7 @@ class LatentTransformer(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
 
         Returns
         -------
@@ -159,25 +169,29 @@ class LatentTransformer(
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
+        X : ndarray or DataFrame of shape (n_samples, n_features)
             Mean of p(x given z), in the units of the training data and the
-            floating-point type of `Z`.
+            floating-point type of `Z`; the most likely category. A DataFrame with the
+            columns and types of the one that `fit` was given, if it was one: whole
+            numbers are rounded.
         """
         check_is_fitted(self)
+        like = Z
         Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"Z must have {self.n_components_} columns, one per component. Got "
                 f"{Z.shape[1]}. Pass what transform returns."
             )
-        return decode(self.module_, Z, lambda p, outputs: p.mean(outputs))
+        rows = decode(self.module_, Z, lambda p, outputs: p.mean(outputs))
+        return self._as_in_fit(rows, like)
 
     def score(self, X, y=None, sample_weight=None):
         """Return the mean of `score_samples`, so that greater is better.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
         y : None
             Ignored, present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -197,13 +211,14 @@ class LatentTransformer(
     def _fit(self, X, sample_weight):
         resumes = self.warm_start and hasattr(self, "module_")
         device = resolve_device(self.device)
-        X = check_rows(self, X, reset=not resumes)
-        names = getattr(self, "feature_names_in_", None)
-        likelihood = as_likelihood(self.likelihood).resolve(X, names)
-        check_domain(self, X, likelihood)
+        X, known = self._learn_columns(X, resumes)
         rows = canonical_rows(X, check_sample_weight(sample_weight, X))
         settings = resolve(self.get_params(deep=False), len(rows), X.shape[1])
-        architecture = self._architecture_for(settings, likelihood, X.shape[1])
+        misses = has_missing(X)
+        settings["mask_fraction"] = resolve_mask_fraction(self.mask_fraction, misses)
+        masks = self._architecture.masks if resumes else misses
+        masks = masks or settings["mask_fraction"] > 0.0
+        architecture = self._architecture_for(settings, known.likelihood, masks)
         seed = self._seed if resumes else seed_from(self.random_state)
         train, held_out = self._split(rows, settings["validation_fraction"], seed)
         if resumes:
@@ -212,6 +227,7 @@ class LatentTransformer(
             model = architecture.build(seed)
             model.likelihood.fit_statistics(rows)
             weights = self._weights_for(model, start(model, train, self._objective))
+        model.may_miss = masks or misses
         training = Training(
             model.to(device),
             self._objective,
@@ -221,18 +237,35 @@ class LatentTransformer(
             self._resumed if resumes else None,
         )
         static = {f"{name}_": value for name, value in settings.items()}
-        static |= {"_architecture": architecture, "_seed": seed, "_weights": weights}
+        static |= {"_architecture": architecture, "_known": known}
+        static |= {"_seed": seed, "_weights": weights}
         self._train(training, X, rows, static)
 
-    def _architecture_for(self, settings, likelihood, n_features):
+    def _number_of_components(self):
+        return int(self.n_components)
+
+    def _learn_columns(self, X, resumes):
+        """Return rows as numbers and codes, and what is known of the columns."""
+        if not resumes:
+            return learn_columns(self, X, self.handle_unknown)
+        if repr(self.likelihood) != self._known.said:
+            raise ValueError(
+                "warm_start=True requires the likelihood of the fitted model. Got "
+                f"{self.likelihood!r}, fitted was {self._known.said}. Set "
+                "warm_start=False to start again."
+            )
+        return check_rows(self, X, self._known, self.handle_unknown), self._known
+
+    def _architecture_for(self, settings, likelihood, masks):
         return Architecture(
-            n_features=n_features,
-            n_components=int(self.n_components),
+            n_features=self.n_features_in_,
+            n_components=self._number_of_components(),
             hidden_layer_sizes=settings["hidden_layer_sizes"],
             activation=settings["activation"],
             linear_path=self.init == "pca",
             likelihood=likelihood,
             prior=self._prior,
+            masks=masks,
         )
 
     def _resumed_model(self, architecture):
@@ -274,6 +307,7 @@ class LatentTransformer(
             tol=self.tol,
             n_iter_no_change=settings["n_iter_no_change"],
             seed=seed,
+            mask_fraction=settings["mask_fraction"],
         )
 
     def _train(self, training, X, rows, static):
@@ -343,9 +377,37 @@ class LatentTransformer(
 
     def _check_fitted_X(self, X):
         check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
-        check_domain(self, X, self._architecture.likelihood)
-        return X
+        return check_rows(self, X, self._known, self.handle_unknown)
+
+    def missing_cells(self, X):
+        """Return which cells are missing, among them unknown categories if asked.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        missing : ndarray of bool of shape (n_samples, n_features)
+        """
+        return np.isnan(self._check_dense_X(X))
+
+    def _check_dense_X(self, X):
+        if scipy.sparse.issparse(X):
+            raise TypeError(
+                "Filling cells requires dense rows. Got a sparse matrix, whose cells "
+                "are known to be zero where none is stored. Pass X.toarray()."
+            )
+        return self._check_fitted_X(X)
+
+    def _as_in_fit(self, values, like=None):
+        """Return rows of numbers and codes as what `fit` was given: array or table.
+
+        The labels of the rows are those of `like`, if it is a pandas table.
+        """
+        layout = self._known.layout
+        index = like.index if library_of(like) == "pandas" else None
+        return layout.decode(layout.rounded(values), index)
 
     # scikit-learn's protocols
 
@@ -363,6 +425,8 @@ class LatentTransformer(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

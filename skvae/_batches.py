@@ -8,6 +8,10 @@ import numpy as np
 import torch
 
 from skvae._random import Stream, generator
+from skvae._sparse import SparseRows
+
+MISSING_POSITION = 2.0
+"""Where a missing cell lies in the range of its column, which is from 0 to 1."""
 
 CHUNK_VALUES = 1 << 18
 """Most values converted to float64 at a time: 2 MB."""
@@ -51,7 +55,7 @@ class Rows:
     `X` itself is never copied; chunks are converted to float64 as they are read.
     """
 
-    X: np.ndarray
+    X: np.ndarray | SparseRows
     index: np.ndarray
     weights: np.ndarray
 
@@ -89,38 +93,73 @@ def _splitmix(values: np.ndarray) -> np.ndarray:
     return values ^ (values >> np.uint64(31))
 
 
-def _hash_cells(cells: np.ndarray) -> np.ndarray:
-    """Return the sum, modulo 2^64, of a hash of each (column, cell) of a row."""
-    salts = _splitmix(np.arange(1, cells.shape[1] + 1, dtype=np.uint64))
-    return _splitmix(cells ^ salts).sum(axis=1, dtype=np.uint64)
+def _hash_rows(
+    X: np.ndarray | SparseRows, function: Callable[..., np.ndarray]
+) -> np.ndarray:
+    """Return the sum, modulo 2^64, of a hash of each (column, cell) of a row.
 
-
-def content_hashes(X: np.ndarray) -> np.ndarray:
-    """Return a 64-bit hash of each row, the same for equal rows only."""
+    `function(cells, columns)` turns float64 cells (..., D) of some columns into bits.
+    Of sparse rows, stored cells alone are hashed, and zeros added for the others.
+    """
+    columns = np.arange(X.shape[1])
+    salts = _splitmix(columns.astype(np.uint64) + np.uint64(1))
+    if isinstance(X, SparseRows):
+        at, values = X.matrix.indices, X.values.astype(np.float64)
+        stored = _splitmix(function(values, at) ^ salts[at])
+        zeros = _splitmix(function(np.zeros(len(salts)), columns) ^ salts)
+        return zeros.sum(dtype=np.uint64) + X.row_sums(stored - zeros[at])
     hashes = np.empty(len(X), dtype=np.uint64)
     for part in row_slices(*X.shape):
-        # Adding zero turns -0.0 into 0.0.
-        hashes[part] = _hash_cells((X[part].astype(np.float64) + 0.0).view(np.uint64))
+        bits = function(X[part].astype(np.float64), columns)
+        hashes[part] = _splitmix(bits ^ salts).sum(axis=1, dtype=np.uint64)
     return hashes
 
 
-def position_hashes(X: np.ndarray) -> np.ndarray:
+def content_hashes(X: np.ndarray | SparseRows) -> np.ndarray:
+    """Return a 64-bit hash of each row, the same for equal rows only."""
+
+    def bits(cells: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        # Adding zero turns -0.0 into 0.0; NaN has many patterns of bits.
+        cells = cells + 0.0
+        cells[np.isnan(cells)] = np.nan
+        return cells.view(np.uint64)
+
+    return _hash_rows(X, bits)
+
+
+def has_missing(X: np.ndarray | SparseRows) -> bool:
+    """Return whether a cell is missing."""
+    if isinstance(X, SparseRows):
+        return bool(np.isnan(X.values).any())
+    return any(np.isnan(X[part]).any() for part in row_slices(*X.shape))
+
+
+def column_ranges(X: np.ndarray | SparseRows) -> tuple[np.ndarray, np.ndarray]:
+    """Return least and largest observed value of each column; NaN where none is."""
+    if isinstance(X, SparseRows):
+        return X.column_ranges()
+    return np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
+
+
+def position_hashes(X: np.ndarray | SparseRows) -> np.ndarray:
     """Return a 64-bit hash of where each row lies in the range of each column.
 
     Positions are rounded to 2^-17 of the range, so that they survive the rounding of a
     change of units.
     """
     # Halves keep the range of columns with both signs from overflowing.
-    low, high = 0.5 * X.min(axis=0), 0.5 * X.max(axis=0)
+    low, high = (0.5 * end for end in column_ranges(X))
     width = np.where(high > low, high - low, 1.0)
-    hashes = np.empty(len(X), dtype=np.uint64)
-    for part in row_slices(*X.shape):
-        position = (0.5 * X[part].astype(np.float64) - low) / width
-        hashes[part] = _hash_cells(np.rint(position * 2**17).astype(np.uint64))
-    return hashes
+
+    def bits(cells: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        position = (0.5 * cells - low[columns]) / width[columns]
+        position[np.isnan(position)] = MISSING_POSITION
+        return np.rint(position * 2**17).astype(np.uint64)
+
+    return _hash_rows(X, bits)
 
 
-def canonical_rows(X: np.ndarray, weights: np.ndarray) -> Rows:
+def canonical_rows(X: np.ndarray | SparseRows, weights: np.ndarray) -> Rows:
     """Return the distinct rows of `X` ordered by content, equal rows merged.
 
     A weight of two then is the same as a repeated row, a weight of zero the same as
@@ -131,7 +170,8 @@ def canonical_rows(X: np.ndarray, weights: np.ndarray) -> Rows:
     weights = np.ldexp(weights, -np.frexp(weights.max())[1])
     if not weights.all():
         present = np.flatnonzero(weights)
-        rows = canonical_rows(X[present], weights[present])
+        some = X.rows(present) if isinstance(X, SparseRows) else X[present]
+        rows = canonical_rows(some, weights[present])
         return Rows(X, present[rows.index], rows.weights)
     # Rows too close to be told apart by position are ordered by content.
     content = content_hashes(X)
@@ -141,8 +181,10 @@ def canonical_rows(X: np.ndarray, weights: np.ndarray) -> Rows:
     return Rows(X, order[starts], merged / merged.mean())
 
 
-def _can_share(X: np.ndarray) -> bool:
+def _can_share(X: np.ndarray | SparseRows) -> bool:
     """Whether torch can read an array where it lies, as float32."""
+    if isinstance(X, SparseRows):
+        return False
     flags = X.flags
     return X.dtype == np.float32 and flags.c_contiguous and flags.writeable
 

@@ -26,6 +26,8 @@ class Stream(IntEnum):
     SCORE = 6
     LATENT = 7
     OBSERVATION = 8
+    MASK = 9
+    IMPUTATION = 10
 
 
 def seed_from(random_state: Any) -> int:

@@ -13,6 +13,9 @@ CODE_SHARE, WEAK_CODE_SHARE = 1 / 3, 0.1
 """Shares of the rows of a batch that are decoded at the mean of their posterior, where
 the linear start is strong and where it is weak."""
 
+MASK_FRACTION = 1.0
+"""Part of the observed cells that a default fit masks, where cells are missing."""
+
 LEAST_SIGNAL = 2.0
 """Largest eigenvalue over noise below which a linear start is weak."""
 
@@ -65,6 +68,21 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
         "max_iter": max_iter,
         "n_iter_no_change": int(given("n_iter_no_change", max(10, max_iter // 5))),
     }
+
+
+def resolve_mask_fraction(mask_fraction: Any, misses: bool) -> float:
+    """Return the part of the observed cells that training masks.
+
+    Parameters
+    ----------
+    mask_fraction : "auto" or float
+        Parameter of an estimator.
+    misses : bool
+        Whether rows of `fit` have missing cells.
+    """
+    if isinstance(mask_fraction, str):
+        return MASK_FRACTION if misses else 0.0
+    return float(mask_fraction)
 
 
 def resolve_weights(

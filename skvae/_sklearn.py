@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
@@ -12,6 +13,7 @@ __all__ = [
     "Interval",
     "StrOptions",
     "check_sample_weight",
+    "column_indices",
     "epoch_tasks",
     "with_callbacks",
 ]
@@ -22,6 +24,21 @@ def check_sample_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
     return _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
+
+
+def column_indices(X: Any, columns: Any) -> list[int]:
+    """Return the positions of columns, chosen as `ColumnTransformer` chooses them.
+
+    Parameters
+    ----------
+    X : DataFrame or ndarray
+    columns : str, int, slice, array-like or callable
+        Names, positions, a mask, or a function of `X` that gives one of these.
+    """
+    chosen = columns(X) if callable(columns) else columns
+    if isinstance(chosen, tuple):
+        chosen = list(chosen)
+    return [int(j) for j in _get_column_indices(X, chosen)]
 
 
 class epoch_tasks:

@@ -17,7 +17,7 @@ from skvae._replay import Replayed
 from skvae._start import expected_gain
 from skvae._state import Best, FlatWeights, History, Resumed, Snapshot
 from skvae._step import step_for
-from skvae.objectives import Objective, importance_bound
+from skvae.objectives import Objective, importance_bound, noise_shape
 from skvae.schedules import Schedule
 
 N_VALIDATION_LOSSES = 512
@@ -47,6 +47,7 @@ class Plan(NamedTuple):
     n_iter_no_change: int
     seed: int
     code_share: float = 0.0
+    mask_fraction: float = 0.0
 
 
 class Check(NamedTuple):
@@ -76,7 +77,9 @@ class _Validation:
         n_rows: int | None = None,
     ) -> None:
         self.model, self.rows, self.objective = model, rows, objective
-        self.n_draws, self.n_rows = n_draws, n_rows or len(rows)
+        # No bound to be looser than the one that is trained on.
+        self.n_draws = max(n_draws, getattr(objective, "n_draws", 1))
+        self.n_rows = n_rows or len(rows)
         self.beta = plan.beta(plan.max_iter, plan.max_iter)
         self.code_share, self.seed = plan.code_share, plan.seed
 
@@ -295,19 +298,37 @@ class Training:
         for step, (x, weights) in enumerate(self.train.shuffled(plan.seed, epoch)):
             progress = self.n_epochs + step / self.train.n_steps
             random = generator(plan.seed, Stream.NOISE, epoch, step, device=device)
-            shape = (x.shape[0], n_components)
+            shape = noise_shape(self.objective, x.shape[0], n_components)
             noise = torch.randn(
                 shape, generator=random, device=device, dtype=torch.float32
             )
             # Batches are shuffled, so that any rows will do.
-            noise[: round(plan.code_share * len(noise))] = 0.0
+            noise[..., : round(plan.code_share * x.shape[0]), :] = 0.0
             betas.append(plan.beta(progress, plan.max_iter))
             self.optimizer.tick()
+            x = self._masked(x, epoch, step)
             terms.append(self.take(x, weights, noise, betas[-1], self._rate(progress)))
         sums = torch.stack(terms).double()
         loss = sums[:, 0] + sums[:, 1] * torch.tensor(betas, device=device)
         totals = torch.stack((loss.sum(), *sums.sum(0))) / len(self.train)
         return totals.tolist()
+
+    def _masked(self, x: Tensor, epoch: int, step: int) -> Tensor:
+        """Return rows with a part of their cells masked at random.
+
+        The part differs from row to row, from none to `mask_fraction`.
+        """
+        if not self.plan.mask_fraction:
+            return x
+        random = generator(self.plan.seed, Stream.MASK, epoch, step, device=x.device)
+        uniform = torch.rand(
+            (len(x), x.shape[1] + 1),
+            generator=random,
+            device=x.device,
+            dtype=torch.float32,
+        )
+        parts = self.plan.mask_fraction * uniform[:, :1]
+        return x.masked_fill(uniform[:, 1:] < parts, torch.nan)
 
     def _take_step(
         self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: Any, rate: Any

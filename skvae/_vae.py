@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skvae import objectives
 from skvae._apply import decode, map_rows
 from skvae._base import LatentTransformer
+from skvae._impute import STATISTICS, impute_often, impute_once
 from skvae._random import Stream, generator, normal_sequence, seed_from
 from skvae._recipe import resolve_weights
 from skvae._sklearn import Interval, StrOptions
@@ -19,6 +20,9 @@ from skvae.schedules import Schedule
 
 N_DRAWS = 128
 """Default number of draws of the importance-weighted bound."""
+
+N_PROPOSALS = 1024
+"""Default number of draws of z from which imputations are weighted."""
 
 
 class VAETransformer(LatentTransformer):
@@ -42,6 +46,10 @@ class VAETransformer(LatentTransformer):
     likelihood : {"gaussian", "bernoulli"} or Likelihood, default="gaussian"
         What a column is: `"gaussian"` for real values, with learned noise;
         `"bernoulli"` for values in [0, 1]. See :mod:`skvae.likelihoods`.
+    objective : {"elbo", "iwae"} or IWAE, default="elbo"
+        What fitting maximizes: the evidence lower bound, or the tighter
+        importance-weighted bound :class:`~skvae.objectives.IWAE`, which costs more
+        time and is better for imputation.
     beta : "auto", float or Schedule, default="auto"
         Weight of the KL term [2]_; a schedule lets it change while training.
         `"auto"`: 1 - `code_share`; but rising to that from 0 during the first half of
@@ -53,8 +61,9 @@ class VAETransformer(LatentTransformer):
         minus the evidence lower bound, plus s times the loss of
         :class:`AutoencoderTransformer`: reconstructions gain more than the density
         loses. `"auto"`: 1/3, or 0.1 where the linear start is weak; but 0, the
-        textbook's loss, where `beta` is given, with a likelihood other than Gaussian,
-        with missing cells, with `init="random"`, or without hidden layers.
+        textbook's loss, where `beta` is given, with an `objective` other than the
+        bound, with a likelihood other than Gaussian, with missing cells, with
+        `init="random"`, or without hidden layers.
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
         `()` makes the model linear. `"auto"`: three layers of twice the number of
@@ -100,6 +109,14 @@ class VAETransformer(LatentTransformer):
     n_iter_no_change : "auto" or int, default="auto"
         Epochs without improvement after which training stops. `"auto"`: a fifth of
         `max_iter`, at least 10.
+    handle_unknown : {"error", "missing"}, default="error"
+        What becomes of a category that was not there in `fit`: an error, or a missing
+        cell.
+    mask_fraction : "auto" or float, default="auto"
+        Part of the observed cells, in [0, 1], that training masks at most: of each row
+        and step another part, drawn uniformly, of cells drawn at random. It teaches
+        the encoder to read rows with any cells missing. `"auto"`: 1 if rows of `fit`
+        have missing cells, otherwise 0.
     warm_start : bool, default=False
         Go on from the fitted state when `fit` is called again. Scaling, seed and
         `beta` of the first fit are kept; schedules of the learning rate start again.
@@ -141,8 +158,8 @@ class VAETransformer(LatentTransformer):
         Outcomes of `beta` and `learning_rate`.
     learning_rate_init_, validation_fraction_ : float
         Outcomes of `learning_rate_init` and `validation_fraction`.
-    code_share_ : float
-        Outcome of `code_share`.
+    code_share_, mask_fraction_ : float
+        Outcomes of `code_share` and `mask_fraction`.
     batch_size_, max_iter_, n_iter_no_change_ : int
         Outcomes of `batch_size`, `max_iter` and `n_iter_no_change`.
     module_ : torch.nn.Module
@@ -191,6 +208,7 @@ class VAETransformer(LatentTransformer):
 
     _parameter_constraints: dict = {
         **LatentTransformer._parameter_constraints,
+        "objective": [StrOptions(set(objectives.OBJECTIVES)), objectives.IWAE],
         "beta": [
             StrOptions({"auto"}),
             Interval(Real, 0, None, closed="left"),
@@ -200,14 +218,14 @@ class VAETransformer(LatentTransformer):
     }
 
     _prior = StandardNormal()
-    _objective = staticmethod(objectives.elbo)
     _information_name = "kl_per_component_"
 
     def __init__(
         self,
         n_components=2,
         *,
-        likelihood="gaussian",
+        likelihood="auto",
+        objective="elbo",
         beta="auto",
         code_share="auto",
         hidden_layer_sizes="auto",
@@ -223,6 +241,8 @@ class VAETransformer(LatentTransformer):
         early_stopping=True,
         validation_fraction="auto",
         n_iter_no_change="auto",
+        handle_unknown="error",
+        mask_fraction="auto",
         warm_start=False,
         device="auto",
         random_state=None,
@@ -230,6 +250,7 @@ class VAETransformer(LatentTransformer):
     ):
         self.n_components = n_components
         self.likelihood = likelihood
+        self.objective = objective
         self.beta = beta
         self.code_share = code_share
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -245,6 +266,8 @@ class VAETransformer(LatentTransformer):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.handle_unknown = handle_unknown
+        self.mask_fraction = mask_fraction
         self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
@@ -290,20 +313,19 @@ class VAETransformer(LatentTransformer):
             Rows in the units of the training data.
         """
         check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(
-                f"n_samples must be a positive integer. Got {n_samples!r}."
-            )
+        _check_count("n_samples", n_samples)
         if kind not in ("draw", "mean"):
             raise ValueError(f"kind must be 'draw' or 'mean'. Got {kind!r}.")
         seed = seed_from(random_state)
         device = self.module_.sign.device
         latent = generator(seed, Stream.LATENT, device=device)
         z = self.module_.prior.draw(n_samples, latent).cpu().numpy()
-        if kind == "mean":
-            return decode(self.module_, z, lambda p, outputs: p.mean(outputs))
         noise = generator(seed, Stream.OBSERVATION, device=device)
-        return decode(self.module_, z, lambda p, outputs: p.draw(outputs, noise))
+        draw = {
+            "mean": lambda p, outputs: p.mean(outputs),
+            "draw": lambda p, outputs: p.draw(outputs, noise),
+        }
+        return self._as_in_fit(decode(self.module_, z, draw[kind]))
 
     def score_samples(self, X, *, bound="importance", n_draws=N_DRAWS):
         """Return an estimate of log p(x) of each row, in nats.
@@ -338,10 +360,8 @@ class VAETransformer(LatentTransformer):
             raise ValueError(
                 f"bound must be one of {sorted(objectives.BOUNDS)}. Got {bound!r}."
             )
-        if not isinstance(n_draws, Integral) or n_draws < 1:
-            raise ValueError(f"n_draws must be a positive integer. Got {n_draws!r}.")
-        noise = normal_sequence(n_draws, self.n_components_, self._seed)
-        noise = noise[:, None].to(self.module_.sign.device)
+        _check_count("n_draws", n_draws)
+        noise = self._fixed_noise(n_draws)
 
         def log_prob(model, x):
             return objectives.BOUNDS[bound](model, x, noise.to(x.dtype))
@@ -349,12 +369,93 @@ class VAETransformer(LatentTransformer):
         n_rows = max(1, 2**14 // n_draws)
         return map_rows(self.module_, log_prob, X, n_rows)
 
+    def impute(self, X, *, statistic="mean", n_draws=None, n_proposals=N_PROPOSALS):
+        """Fill missing cells by what the observed cells of the same row say.
+
+        Importance weights correct the encoder's posterior, and so the answer does not
+        depend on its being exact [1]_. Rows need not have been seen in `fit`, and
+        observed cells are left as they are.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        statistic : {"mean", "median", "mode"}, default="mean"
+            What to fill in: the conditional mean, the conditional median of each
+            cell, or the mode at the most likely z of those proposed. Categories and
+            levels get the most likely one, whatever the statistic.
+        n_draws : int, default=None
+            Number of imputations, each one draw of all missing cells of a row given
+            its observed cells (sampling importance resampling [2]_). None gives one
+            imputation, by `statistic`.
+        n_proposals : int, default=1024
+            Number of draws of z per row, the same for every row.
+
+        Returns
+        -------
+        X : ndarray or DataFrame, or a list of these
+            Of shape (n_samples, n_features), in the units of `X`; a DataFrame with
+            the columns and types of the one that `fit` was given, if it was one. With
+            `n_draws`, an array of shape (n_draws, n_samples, n_features), or a list of
+            `n_draws` DataFrames.
+
+        Notes
+        -----
+        Deterministic: draws follow from the seed of the fit and from the observed cells
+        of a row. Equal rows therefore get equal imputations.
+
+        References
+        ----------
+        .. [1] Mattei & Frellsen (2019). MIWAE: Deep generative modelling and imputation
+           of incomplete data sets. ICML. https://arxiv.org/abs/1812.02633
+        .. [2] Rubin (1987). The calculation of posterior distributions by data
+           augmentation: Comment. Journal of the American Statistical Association
+           82(398).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VAETransformer
+        >>> X = load_iris().data
+        >>> X[::3, 2] = np.nan
+        >>> vae = VAETransformer(max_iter=20, tol=None, random_state=0).fit(X)
+        >>> filled = vae.impute(X)
+        >>> bool(np.isnan(filled).any())
+        False
+        >>> vae.impute(X, n_draws=5).shape
+        (5, 150, 4)
+        """
+        rows = self._check_dense_X(X)
+        if statistic not in STATISTICS:
+            raise ValueError(
+                f"statistic must be one of {sorted(STATISTICS)}. Got {statistic!r}."
+            )
+        _check_count("n_proposals", n_proposals)
+        noise = self._fixed_noise(n_proposals)
+        if n_draws is None:
+            filled = impute_once(self.module_, rows, noise, statistic)
+            return self._as_in_fit(filled, like=X)
+        _check_count("n_draws", n_draws)
+        drawn = impute_often(self.module_, rows, noise, n_draws, self._seed)
+        tables = [self._as_in_fit(filled, like=X) for filled in drawn]
+        return tables if self._known.layout.library else np.stack(tables)
+
+    def _fixed_noise(self, n_draws):
+        """Return normal draws (n_draws, 1, K), the same for every row and call."""
+        noise = normal_sequence(n_draws, self.n_components_, self._seed)
+        return noise[:, None].to(self.module_.sign.device)
+
+    @property
+    def _objective(self):
+        return objectives.as_objective(self.objective)
+
     def _weights_for(self, model, signal_to_noise):
         trades = (
             model.encoder.linear is not None
             and isinstance(model.encoder.perceptron, Perceptron)
             and model.likelihood.linear_start_is_exact
             and not model.masks
+            and self._objective is objectives.elbo
         )
         return resolve_weights(self.beta, self.code_share, signal_to_noise, trades)
 
@@ -386,3 +487,9 @@ class VAETransformer(LatentTransformer):
                 "longer (max_iter), lower beta, or warm it up with beta=WarmUp().",
                 stacklevel=4,
             )
+
+
+def _check_count(name, value):
+    """Raise ValueError unless the value is a positive integer."""
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} must be a positive integer. Got {value!r}.")

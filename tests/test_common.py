@@ -4,7 +4,12 @@ import pytest
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from skvae import AutoencoderTransformer, VAETransformer
+from skvae import (
+    AutoencoderTransformer,
+    VAEImputer,
+    VAEOutlierDetector,
+    VAETransformer,
+)
 
 # Fits of a few epochs may leave components idle, and say so.
 pytestmark = pytest.mark.filterwarnings("ignore:.*components carry nothing")
@@ -21,6 +26,9 @@ ESTIMATORS = [
         early_stopping=False,
         solver="rmsprop",
     ),
+    VAEImputer(max_iter=3, tol=None, n_proposals=16),
+    VAEImputer(max_iter=3, tol=None, n_proposals=16, add_indicator=True),
+    VAEOutlierDetector(max_iter=3, tol=None),
 ]
 
 
@@ -38,8 +46,9 @@ def test_estimator_skips_no_check(estimator):
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
 def test_estimator_tags_are_true(estimator):
     tags = get_tags(estimator)
-    assert tags.transformer_tags.preserves_dtype == ["float64", "float32"]
-    assert not tags.input_tags.allow_nan
-    assert not tags.input_tags.sparse
+    if tags.transformer_tags is not None:
+        assert tags.transformer_tags.preserves_dtype == ["float64", "float32"]
+    assert tags.input_tags.allow_nan
+    assert tags.input_tags.sparse != isinstance(estimator, VAEImputer)
     assert not tags.non_deterministic
     assert not tags._skip_test

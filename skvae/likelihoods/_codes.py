@@ -94,6 +94,12 @@ class CodesModel(LikelihoodModel):
         """Return the mode: codes have no mean."""
         return self.mode(outputs)
 
+    def average(self, outputs: Tensor, weights: Tensor) -> Tensor:
+        """Return the most likely codes of a mixture, (B, D)."""
+        masses = self.log_masses(outputs).exp()
+        masses = torch.einsum("sb,sbdc->bdc", weights.to(masses), masses)
+        return masses.argmax(-1).to(outputs.dtype)
+
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return codes, the quantiles at uniform numbers."""
         cumulated = self.log_masses(outputs).exp().cumsum(-1)

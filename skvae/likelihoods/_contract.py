@@ -131,6 +131,19 @@ class LikelihoodModel(nn.Module):
         """
         return self.distribution(outputs).mean
 
+    def average(self, outputs: Tensor, weights: Tensor) -> Tensor:
+        """Return the expected cells, (B, D), of a mixture, in the units of `X`.
+
+        Of categories and levels it is the most likely one.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (S, B, n_outputs)
+        weights : Tensor of shape (S, B)
+            Of the S parts of each row's mixture; they sum to one.
+        """
+        return torch.einsum("sb,sbd->bd", weights.double(), self.mean(outputs).double())
+
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the most likely cells, (B, D), in the units of `X`."""
         return self.distribution(outputs).mode

@@ -183,6 +183,14 @@ class SideBySideModel(LikelihoodModel):
             lambda part: part.model.mean(outputs[..., part.outputs]).double()
         )
 
+    def average(self, outputs: Tensor, weights: Tensor) -> Tensor:
+        """Return expected cells of a mixture, float64."""
+        return self._cells(
+            lambda part: part.model.average(
+                outputs[..., part.outputs], weights
+            ).double()
+        )
+
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the most likely cells, float64."""
         return self._cells(

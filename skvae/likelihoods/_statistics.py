@@ -6,7 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skvae._batches import Rows
+from skvae._batches import Rows, column_ranges
+
+__all__ = [
+    "Standard",
+    "as_they_are",
+    "column_means",
+    "column_ranges",
+    "resolution",
+    "rounding_noise",
+    "standardization",
+]
 
 N_ROWS_FOR_GAPS, N_VALUES_FOR_GAPS = 4096, 1 << 22
 """Most rows, and values, in which the resolution of columns is looked for."""
@@ -25,11 +35,6 @@ class Standard(NamedTuple):
 def as_they_are(X: np.ndarray) -> np.ndarray:
     """Return `X`."""
     return X
-
-
-def column_ranges(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return least and largest observed value of each column; NaN where none is."""
-    return np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
 
 
 def column_means(rows: Rows, function: Function) -> tuple[np.ndarray, np.ndarray]:

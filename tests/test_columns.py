@@ -1,0 +1,215 @@
+"""Each column gets a likelihood: by type, name, position, or a list of both."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.compose import make_column_selector
+
+from skvae import VAETransformer
+from skvae._columns import BY_KIND, likelihood_for
+from skvae._frames import read_layout
+from skvae.likelihoods import (
+    Bernoulli,
+    Categorical,
+    Columns,
+    Gaussian,
+    Ordinal,
+    StudentT,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*components carry nothing")
+
+GENERATOR = np.random.default_rng(0)
+N = 60
+TABLE = {
+    "age": GENERATOR.normal(40.0, 10.0, N),
+    "visits": GENERATOR.integers(0, 9, N),
+    "smokes": GENERATOR.random(N) < 0.3,
+    "job": GENERATOR.choice(["baker", "smith", "pilot"], N),
+    "grade": GENERATOR.integers(1, 6, N) * 10,
+}
+FRAME = pd.DataFrame(TABLE)
+
+
+def chosen(value, X=FRAME):
+    return likelihood_for(value, X, read_layout(X), BY_KIND)
+
+
+def fitted(likelihood, X=FRAME):
+    return VAETransformer(2, likelihood=likelihood, max_iter=2, tol=None).fit(X)
+
+
+def parts_of(likelihood):
+    return {repr(spec): columns for spec, columns in likelihood.parts}
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_auto_goes_by_the_types_of_columns(library):
+    likelihood = chosen("auto", library.DataFrame(TABLE))
+    assert parts_of(likelihood) == {
+        "Gaussian()": [0, 1, 4],
+        "Bernoulli()": [2],
+        "Categorical()": [3],
+    }
+
+
+def test_auto_of_one_kind_is_one_likelihood():
+    assert repr(chosen("auto", np.ones((3, 2)))) == "Gaussian()"
+    assert repr(chosen("auto", np.ones((3, 2), dtype=bool))) == "Bernoulli()"
+    assert repr(chosen("auto", FRAME[["age", "visits"]])) == "Gaussian()"
+
+
+def test_auto_never_looks_at_values():
+    binary = np.array([[0.0, 1.0], [1.0, 0.0]])
+    assert repr(chosen("auto", binary)) == "Gaussian()"
+
+
+def test_dict_names_columns_and_leaves_the_rest_to_their_types():
+    likelihood = chosen({"visits": "poisson", "grade": Ordinal(), 0: "gaussian"})
+    assert parts_of(likelihood) == {
+        "Gaussian()": [0],
+        "Poisson()": [1],
+        "Bernoulli()": [2],
+        "Categorical()": [3],
+        "Ordinal()": [4],
+    }
+
+
+def test_equal_likelihoods_of_a_dict_are_one_part():
+    likelihood = chosen(
+        {"age": StudentT(), "grade": StudentT()}, FRAME.drop(columns="job")
+    )
+    assert parts_of(likelihood)["StudentT()"] == [0, 3]
+
+
+def test_list_chooses_columns_as_column_transformer_does():
+    numbers = make_column_selector(dtype_include="number")
+    likelihood = chosen([("student_t", numbers), ("categorical", "job")])
+    assert [columns for _, columns in likelihood.parts] == [[0, 1, 4], [3], [2]]
+    mask = [False, True, False, False, True]
+    likelihood = chosen([("poisson", mask), (StudentT(), slice(0, 1))])
+    assert [columns for _, columns in likelihood.parts] == [[1, 4], [0], [2], [3]]
+
+
+def test_parts_of_a_list_stay_apart():
+    X = np.ones((3, 4))
+    likelihood = chosen([(Gaussian(), [0, 1]), (Gaussian(), [2, 3])], X)
+    assert [columns for _, columns in likelihood.parts] == [[0, 1], [2, 3]]
+
+
+def test_columns_object_is_taken_by_name():
+    said = Columns(
+        [("gaussian", ["age", "visits", "grade"]), (Bernoulli(), ["smokes"])]
+    )
+    likelihood = chosen(said, FRAME.drop(columns="job"))
+    assert [columns for _, columns in likelihood.parts] == [[0, 1, 3], [2]]
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "message"),
+    [
+        ({"job": "gaussian"}, r"Gaussian\(\) requires numbers.*'job'.*'categorical'"),
+        ("gaussian", r"Gaussian\(\) requires numbers.*'job'"),
+        ({"job": "nominal"}, r"must be one of.*categorical.*Got 'nominal'"),
+        ({"work": "categorical"}, "work"),
+        ([("gaussian", [0, 1]), ("poisson", [1])], "once at most. Got column 1 twice"),
+        (
+            Columns([("gaussian", ["age"])]),
+            "must name every column. Got none.*'visits'",
+        ),
+    ],
+)
+def test_wrong_choice_is_refused(likelihood, message):
+    with pytest.raises(ValueError, match=message):
+        fitted(likelihood)
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_tables_come_back_with_the_same_types(library):
+    frame = library.DataFrame(TABLE)
+    vae = fitted("auto", frame)
+    types = dict(zip(frame.columns, frame.dtypes, strict=True))
+    for back in (
+        vae.inverse_transform(vae.transform(frame)),
+        vae.sample(5, random_state=0),
+        vae.impute(frame),
+        vae.impute(frame, n_draws=2)[1],
+    ):
+        assert isinstance(back, library.DataFrame)
+        assert dict(zip(back.columns, back.dtypes, strict=True)) == types
+        assert set(back["job"]) <= set(TABLE["job"])
+
+
+def test_labels_of_pandas_rows_come_back():
+    frame = FRAME.set_axis([f"row {i}" for i in range(N)])
+    vae = fitted("auto", frame).set_output(transform="pandas")
+    Z = vae.transform(frame[:7])
+    assert vae.inverse_transform(Z).index.equals(frame.index[:7])
+    assert vae.impute(frame[3:5]).index.equals(frame.index[3:5])
+
+
+def test_set_output_governs_coordinates_alone():
+    vae = fitted("auto").set_output(transform="polars")
+    Z = vae.transform(FRAME)
+    assert isinstance(Z, pl.DataFrame)
+    assert isinstance(vae.inverse_transform(Z), pd.DataFrame)
+
+
+def test_array_of_another_package_is_refused_where_columns_are_mixed():
+    with pytest.raises(ValueError, match=r"must be a DataFrame.*Got ndarray"):
+        fitted("auto").transform(FRAME.to_numpy())
+
+
+def test_levels_of_an_array_come_back_as_they_were():
+    X = np.c_[TABLE["age"], TABLE["grade"]]
+    vae = fitted({1: "ordinal"}, X)
+    assert set(vae.sample(50, random_state=0)[:, 1]) <= {10.0, 20.0, 30.0, 40.0, 50.0}
+    with pytest.raises(ValueError, match=r"Column 1 must hold categories.*Got 55.0"):
+        vae.transform([[40.0, 55.0]])
+
+
+def test_category_of_the_type_that_no_row_had_is_known():
+    job = pd.Categorical(TABLE["job"], ["baker", "smith", "pilot", "judge"])
+    vae = fitted("auto", FRAME.assign(job=job))
+    new = FRAME[:1].assign(job=pd.Categorical(["judge"], job.categories))
+    assert np.isfinite(vae.score_samples(new)).all()
+
+
+def test_unknown_category_is_missing_when_asked():
+    new = FRAME[:2].assign(job=["judge", "smith"])
+    vae = fitted("auto")
+    with pytest.raises(ValueError, match=r"'job'.*Got 'judge' in row 0"):
+        vae.transform(new)
+    vae.set_params(handle_unknown="missing")
+    absent = new.assign(job=[None, "smith"])
+    np.testing.assert_array_equal(vae.transform(new), vae.transform(absent))
+    np.testing.assert_array_equal(vae.missing_cells(new).sum(axis=0), [0, 0, 0, 1, 0])
+
+
+def test_score_of_mixed_columns_is_in_original_units():
+    vae = fitted("auto")
+    moved = FRAME.assign(age=1000.0 * FRAME["age"])
+    other = fitted("auto", moved)
+    expected = vae.set_params(random_state=0).fit(FRAME).score_samples(FRAME)
+    got = other.set_params(random_state=0).fit(moved).score_samples(moved)
+    np.testing.assert_allclose(got, expected - np.log(1000.0), rtol=1e-4)
+
+
+def test_warm_start_with_another_likelihood_is_refused():
+    vae = VAETransformer(2, max_iter=1, tol=None, warm_start=True).fit(
+        TABLE["age"][:, None]
+    )
+    vae.set_params(likelihood="student_t")
+    with pytest.raises(ValueError, match="likelihood of the fitted model"):
+        vae.fit(TABLE["age"][:, None])
+
+
+def test_categorical_keeps_its_number_of_categories():
+    vae = fitted({"job": Categorical(n_categories=5)})
+    sizes = [
+        s.n_categories
+        for s, _ in vae._known.likelihood.parts
+        if hasattr(s, "n_categories")
+    ]
+    assert sizes == [[5]]

@@ -1,0 +1,152 @@
+"""Tables become numbers and codes, and come back as they were."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from skvae._frames import read_layout
+
+PANDAS = pd.DataFrame(
+    {
+        "float": [1.5, np.nan, 2.0],
+        "float32": np.array([1.5, 2.5, 3.5], dtype=np.float32),
+        "uint8": np.array([1, 200, 3], dtype=np.uint8),
+        "Int64": pd.array([1, None, 3], dtype="Int64"),
+        "bool": [True, False, True],
+        "boolean": pd.array([True, None, False], dtype="boolean"),
+        "str": ["b", None, "a"],
+        "string": pd.array(["u", pd.NA, "v"], dtype="string"),
+        "object": np.array([1, "one", None], dtype=object),
+        "category": pd.Categorical(["lo", "hi", None], ["lo", "mid", "hi"], True),
+    },
+    index=[7, 8, 9],
+)
+POLARS = pl.DataFrame(
+    {
+        "float": [1.5, None, float("nan")],
+        "uint8": pl.Series([1, 200, 3], dtype=pl.UInt8),
+        "bool": [True, None, False],
+        "str": ["b", None, "a"],
+        "enum": pl.Series(["lo", None, "hi"], dtype=pl.Enum(["lo", "mid", "hi"])),
+        "categorical": pl.Series(["x", None, "x"], dtype=pl.Categorical),
+    }
+)
+
+
+def layout_of(X):
+    layout = read_layout(X)
+    categories = [j for j, kind in enumerate(layout.kinds) if kind == "category"]
+    return layout.with_categories(X, categories)
+
+
+def test_kinds_follow_types_of_columns():
+    assert read_layout(PANDAS).kinds == ["number"] * 4 + ["boolean"] * 2 + (
+        ["category"] * 4
+    )
+    assert read_layout(POLARS).kinds == ["number"] * 2 + ["boolean"] + ["category"] * 3
+    assert read_layout(np.ones((2, 2))).kinds == ["number"] * 2
+    assert read_layout(np.ones((2, 2), dtype=bool)).kinds == ["boolean"] * 2
+
+
+def test_dates_are_of_no_known_kind():
+    dates = {"when": pd.date_range("2026-01-01", periods=3)}
+    assert read_layout(pd.DataFrame(dates)).kinds == ["other"]
+    assert read_layout(pl.DataFrame(dates)).kinds == ["other"]
+
+
+def test_pandas_cells_become_numbers_and_codes():
+    nan = np.nan
+    expected = [
+        [1.5, 1.5, 1, 1, 1, 1, 1, 0, 0, 0],
+        [nan, 2.5, 200, nan, 0, nan, nan, nan, 1, 2],
+        [2.0, 3.5, 3, 3, 1, 0, 0, 1, nan, nan],
+    ]
+    np.testing.assert_array_equal(layout_of(PANDAS).encode(PANDAS, "error"), expected)
+
+
+def test_polars_cells_become_numbers_and_codes():
+    nan = np.nan
+    expected = [[1.5, 1, 1, 1, 0, 0], [nan, 200, nan, nan, nan, nan]]
+    expected.append([nan, 3, 0, 0, 2, 0])
+    np.testing.assert_array_equal(layout_of(POLARS).encode(POLARS, "error"), expected)
+
+
+def test_complete_pandas_rows_survive_the_round_trip():
+    layout, rows = layout_of(PANDAS), PANDAS.iloc[[0, 0]]
+    back = layout.decode(layout.encode(rows, "error"), rows.index)
+    pd.testing.assert_frame_equal(back, rows)
+
+
+def test_complete_polars_rows_survive_the_round_trip():
+    layout, rows = layout_of(POLARS), POLARS[[0, 0]]
+    back = layout.decode(layout.encode(rows, "error"))
+    assert back.equals(rows)
+    assert back.schema == rows.schema
+
+
+def test_columns_with_the_same_name_survive_the_round_trip():
+    frame = pd.DataFrame([[1.0, "a"], [2.0, "b"]], columns=["x", "x"])
+    layout = layout_of(frame)
+    back = layout.decode(layout.encode(frame, "error"), frame.index)
+    pd.testing.assert_frame_equal(
+        back, frame.astype(back.dtypes.iloc[0], errors="ignore")
+    )
+
+
+def test_whole_numbers_are_rounded_within_the_range_of_their_type():
+    frame = PANDAS[["uint8", "bool", "float"]]
+    values = np.array([[3.6, 0.4, 3.6], [-2.0, 0.6, 0.1], [999.0, 7.0, 0.2]])
+    layout = layout_of(frame)
+    back = layout.decode(layout.rounded(values))
+    assert back["uint8"].tolist() == [4, 0, 255]
+    assert back["bool"].tolist() == [False, True, True]
+    assert back["float"].tolist() == [3.6, 0.1, 0.2]
+    assert (back.dtypes == frame.dtypes).all()
+
+
+def test_numbers_that_are_not_whole_are_not_rounded_by_decode():
+    layout = layout_of(PANDAS[["uint8"]])
+    assert layout.decode(np.array([[2.5], [3.0]]))["uint8"].tolist() == [2.5, 3.0]
+
+
+def test_categories_of_a_type_count_whether_seen_or_not():
+    assert layout_of(PANDAS).columns[-1].categories.tolist() == ["lo", "mid", "hi"]
+
+
+def test_order_of_rows_does_not_change_the_codes():
+    frame = pd.DataFrame({"x": pd.Series(["b", 2, "a", 1.5, True], dtype=object)})
+    forward, backward = layout_of(frame), layout_of(frame[::-1])
+    assert forward.columns[0].categories.tolist() == [True, 1.5, 2, "a", "b"]
+    np.testing.assert_array_equal(
+        forward.encode(frame, "error"), backward.encode(frame, "error")
+    )
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_unknown_category_is_named(library):
+    seen = library.DataFrame({"job": ["baker", "smith"]})
+    new = library.DataFrame({"job": ["smith", "pilot"]})
+    layout = layout_of(seen)
+    with pytest.raises(ValueError, match=r"'job' must.*'baker', 'smith'. Got 'pilot'"):
+        layout.encode(new, "error")
+    codes = layout.encode(new, "missing")
+    np.testing.assert_array_equal(codes, [[1.0], [np.nan]])
+
+
+def test_one_package_reads_what_the_other_was_fitted_to():
+    seen = pd.DataFrame({"job": ["baker", "smith"], "age": [1, 2]})
+    layout = layout_of(seen)
+    new = pl.DataFrame({"job": ["smith", None], "age": [None, 3]})
+    codes = layout.encode(new, "error")
+    np.testing.assert_array_equal(codes, [[1.0, np.nan], [np.nan, 3.0]])
+    assert isinstance(layout.decode(np.nan_to_num(codes)), pd.DataFrame)
+
+
+def test_numbers_of_an_array_are_coded_and_decoded():
+    X = np.array([[5.0, 0.1], [7.0, 0.2], [np.nan, 0.3], [5.0, 0.4]])
+    layout = read_layout(X).with_categories(X, [0])
+    codes = layout.encode(X, "error")
+    np.testing.assert_array_equal(codes[:, 0], [0.0, 1.0, np.nan, 0.0])
+    np.testing.assert_array_equal(layout.decode(codes), X)
+    assert X[0, 0] == 5.0
