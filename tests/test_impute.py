@@ -212,7 +212,7 @@ def test_categories_get_the_most_likely_one_as_median_too():
     rng = np.random.default_rng(0)
     # The middle code is the rarest: the median code would often be that one.
     codes = rng.choice([0.0, 1.0, 2.0], size=(300, 2), p=[0.45, 0.1, 0.45])
-    rows, missing = with_missing(np.c_[codes, rng.normal(size=300)], 0.4)
+    rows = with_missing(np.c_[codes, rng.normal(size=300)], 0.4)[0]
     likelihood = {0: "categorical", 1: "categorical"}
     vae = VAETransformer(
         1, likelihood=likelihood, max_iter=2, tol=None, random_state=0
