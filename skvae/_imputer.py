@@ -70,8 +70,8 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     objective : {"iwae", "elbo"} or IWAE, default="iwae"
         What fitting maximizes.
     statistic : {"mean", "median", "mode"}, default="mean"
-        What to fill in; see :meth:`VAETransformer.impute`. Categories and levels get
-        the most likely one.
+        What to fill in; see :meth:`VAETransformer.impute`. Categories get
+        the most likely one, and levels, of which there is no mean, the median instead.
     n_proposals : int, default=1024
         Number of draws of z per row from which a cell is averaged.
     add_indicator : bool, default=False

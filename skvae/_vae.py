@@ -381,8 +381,9 @@ class VAETransformer(LatentTransformer):
         X : array-like of shape (n_samples, n_features)
         statistic : {"mean", "median", "mode"}, default="mean"
             What to fill in: the conditional mean, the conditional median of each
-            cell, or the mode at the most likely z of those proposed. Categories and
-            levels get the most likely one, whatever the statistic.
+            cell, or the mode at the most likely z of those proposed. Categories get
+            the most likely one, whatever the statistic, and levels, of which there is
+            no mean, the median instead.
         n_draws : int, default=None
             Number of imputations, each one draw of all missing cells of a row given
             its observed cells (sampling importance resampling [2]_). None gives one

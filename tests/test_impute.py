@@ -206,3 +206,17 @@ def test_wrong_parameter_of_impute_is_refused(vae, params, message):
 def test_importance_weighted_training_runs_on_incomplete_rows(untouched):
     vae = VAETransformer(2, objective=IWAE(5), max_iter=3, tol=None, random_state=0)
     assert np.isfinite(vae.fit(X_MISSING).impute(X_MISSING)).all()
+
+
+def test_categories_get_the_most_likely_one_as_median_too():
+    rng = np.random.default_rng(0)
+    # The middle code is the rarest: the median code would often be that one.
+    codes = rng.choice([0.0, 1.0, 2.0], size=(300, 2), p=[0.45, 0.1, 0.45])
+    rows = with_missing(np.c_[codes, rng.normal(size=300)], 0.4)[0]
+    likelihood = {0: "categorical", 1: "categorical"}
+    vae = VAETransformer(
+        1, likelihood=likelihood, max_iter=2, tol=None, random_state=0
+    ).fit(rows)
+    median, mean = (vae.impute(rows, statistic=s) for s in ("median", "mean"))
+    np.testing.assert_array_equal(median[:, :2], mean[:, :2])
+    assert not np.array_equal(median[:, 2], mean[:, 2])

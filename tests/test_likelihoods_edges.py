@@ -16,6 +16,7 @@ from skvae.likelihoods import (
     Gaussian,
     LogNormal,
     NegativeBinomial,
+    Ordinal,
     Poisson,
     StudentT,
     as_likelihood,
@@ -340,3 +341,31 @@ def test_student_t_degrees_out_of_range_are_refused_in_words(df):
 def test_categorical_without_a_number_of_categories_is_not_built():
     with pytest.raises(ValueError, match=r"Call resolve\(X\) first"):
         Categorical().build(2)
+
+
+def test_ordinal_average_is_the_level_nearest_to_all():
+    X = np.random.default_rng(0).integers(0, 5, (200, 2)).astype(float)
+    model = Ordinal().resolve(X).build(2)
+    model.fit_statistics(Rows(X, np.arange(200), np.ones(200)))
+    random = torch.Generator().manual_seed(0)
+    outputs = 3.0 * torch.randn((4, 30, 2), generator=random, dtype=torch.float64)
+    weights = torch.rand((4, 30), generator=random, dtype=torch.float64)
+    weights /= weights.sum(0)
+    with torch.no_grad():
+        masses = (weights[..., None, None] * model.log_masses(outputs).exp()).sum(0)
+        average, alone = model.average(outputs, weights), model.mean(outputs[0])
+        of_one = model.average(outputs[:1], torch.ones(1, 30))
+    distances = torch.arange(5.0)[:, None] - torch.arange(5.0)
+    nearest = (masses @ distances.abs().double()).argmin(-1)
+    assert torch.equal(average.long(), nearest)
+    assert torch.equal(of_one, alone)
+
+
+def test_ordinal_columns_of_different_numbers_of_levels_can_be_trained():
+    rng = np.random.default_rng(0)
+    X = np.c_[rng.integers(0, 3, 300), rng.integers(0, 9, 300)].astype(float)
+    model = Ordinal().resolve(X).build(2)
+    model.fit_statistics(Rows(X, np.arange(300), np.ones(300)))
+    x = torch.from_numpy(X).float()
+    model.log_prob(torch.zeros(300, 2), x).sum().backward()
+    assert model.cuts.grad.isfinite().all()

@@ -130,7 +130,11 @@ def _ordinal(spec, model, X, outputs, totals):
         cuts = np.r_[-np.inf, cuts.cumsum(), np.inf]
         cdf = stats.logistic.cdf(cuts - outputs[:, [j]])
         masses[:, j, :size] = np.diff(cdf, axis=1)
-    return Masses(masses)
+    reference = Masses(masses)
+    # Levels have an order: in place of a mean there is the median, the level at which
+    # half of the mass is reached.
+    reference.mean = (masses.cumsum(axis=-1) < 0.5).sum(axis=-1)
+    return reference
 
 
 def _mean_counts(spec, outputs, totals):

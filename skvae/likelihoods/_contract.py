@@ -127,14 +127,14 @@ class LikelihoodModel(nn.Module):
     def mean(self, outputs: Tensor) -> Tensor:
         """Return the expected cells, (B, D), in the units of `X`.
 
-        Categories and levels have no mean: of them it is the mode.
+        Without a mean, of categories it is the mode, of levels the median.
         """
         return self.distribution(outputs).mean
 
     def average(self, outputs: Tensor, weights: Tensor) -> Tensor:
         """Return the expected cells, (B, D), of a mixture, in the units of `X`.
 
-        Of categories and levels it is the most likely one.
+        Of categories it is the most likely one, of levels the median.
 
         Parameters
         ----------
@@ -143,6 +143,10 @@ class LikelihoodModel(nn.Module):
             Of the S parts of each row's mixture; they sum to one.
         """
         return torch.einsum("sb,sbd->bd", weights.double(), self.mean(outputs).double())
+
+    def ordered(self) -> Tensor:
+        """Return which columns have an order, and so a median, (D,)."""
+        return torch.ones(self.n_features, dtype=torch.bool)
 
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the most likely cells, (B, D), in the units of `X`."""

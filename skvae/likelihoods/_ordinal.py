@@ -42,10 +42,13 @@ class _OrdinalModel(CodesModel):
             gaps = cuts.diff(dim=1).clamp_min(1e-6).log()
             self.cuts.copy_(torch.cat((cuts[:, :1], gaps), dim=1))
 
+    def _gaps(self) -> Tensor:
+        """Return how far each cut but the first is above the one before."""
+        return self.cuts[:, 1:].clamp(-15.0, 10.0).exp()
+
     def _cumulated_cuts(self) -> Tensor:
         """Return the cuts, in order, (D, C - 1)."""
-        gaps = self.cuts[:, 1:].clamp(-15.0, 10.0).exp()
-        return torch.cat((self.cuts[:, :1], gaps), dim=1).cumsum(1)
+        return torch.cat((self.cuts[:, :1], self._gaps()), dim=1).cumsum(1)
 
     def cell_inputs(self, x: Tensor) -> Tensor:
         """Return standardized levels."""
@@ -61,7 +64,8 @@ class _OrdinalModel(CodesModel):
         cuts = self._cumulated_cuts()
         below = cuts - outputs.unsqueeze(-1)
         upper, lower = F.logsigmoid(below), F.logsigmoid(-below)
-        gaps = torch.log(-torch.expm1(cuts[:, :-1] - cuts[:, 1:]))
+        # Differences of cuts may round to zero; the gaps themselves do not.
+        gaps = torch.log(-torch.expm1(-self._gaps()))
         # The first level has no cut below, the last of each column none above.
         lower = F.pad(lower, (1, 0))
         gaps = F.pad(gaps, (1, 1))
@@ -69,6 +73,20 @@ class _OrdinalModel(CodesModel):
         upper = F.pad(upper, (0, 1)).masked_fill(last, 0.0)
         masses = (upper + lower + gaps.masked_fill(last, 0.0))[..., : last.shape[1]]
         return masses.masked_fill(self.is_padding, -torch.inf)
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the median level: levels have an order, but no mean."""
+        return self._median(self.log_masses(outputs).exp())
+
+    def average(self, outputs: Tensor, weights: Tensor) -> Tensor:
+        """Return the median levels of a mixture, (B, D)."""
+        masses = self.log_masses(outputs).exp()
+        return self._median(torch.einsum("sb,sbdc->bdc", weights.to(masses), masses))
+
+    def _median(self, masses: Tensor) -> Tensor:
+        """Return the first levels that, with those below, have half of the mass."""
+        below = masses.cumsum(-1)
+        return (below < 0.5 * below[..., -1:]).sum(-1).to(masses.dtype)
 
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return levels minus their expectation, in standard deviations."""
@@ -109,7 +127,7 @@ class Ordinal(CodesLikelihood):
     codes.
 
     Domain: codes 0, 1, ..., C - 1. Link: cumulative logit. There is no mean: where one
-    is asked for, the answer is the mode, the most likely level.
+    is asked for, the answer is the median, which is nearest to all levels.
 
     Parameters
     ----------
