@@ -94,9 +94,11 @@ def _splitmix(values: np.ndarray) -> np.ndarray:
 
 
 def _hash_rows(
-    X: np.ndarray | SparseRows, function: Callable[..., np.ndarray]
+    X: np.ndarray | SparseRows,
+    function: Callable[..., np.ndarray],
+    index: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the sum, modulo 2^64, of a hash of each (column, cell) of a row.
+    """Return the sum, modulo 2^64, of a hash of each (column, cell) of some rows.
 
     `function(cells, columns)` turns float64 cells (..., D) of some columns into bits.
     Of sparse rows, stored cells alone are hashed, and zeros added for the others.
@@ -107,16 +109,21 @@ def _hash_rows(
         at, values = X.matrix.indices, X.values.astype(np.float64)
         stored = _splitmix(function(values, at) ^ salts[at])
         zeros = _splitmix(function(np.zeros(len(salts)), columns) ^ salts)
-        return zeros.sum(dtype=np.uint64) + X.row_sums(stored - zeros[at])
-    hashes = np.empty(len(X), dtype=np.uint64)
-    for part in row_slices(*X.shape):
-        bits = function(X[part].astype(np.float64), columns)
+        sums = zeros.sum(dtype=np.uint64) + X.row_sums(stored - zeros[at])
+        return sums if index is None else sums[index]
+    n_rows = len(X) if index is None else len(index)
+    hashes = np.empty(n_rows, dtype=np.uint64)
+    for part in row_slices(n_rows, X.shape[1]):
+        rows = X[part] if index is None else X[index[part]]
+        bits = function(rows.astype(np.float64), columns)
         hashes[part] = _splitmix(bits ^ salts).sum(axis=1, dtype=np.uint64)
     return hashes
 
 
-def content_hashes(X: np.ndarray | SparseRows) -> np.ndarray:
-    """Return a 64-bit hash of each row, the same for equal rows only."""
+def content_hashes(
+    X: np.ndarray | SparseRows, index: np.ndarray | None = None
+) -> np.ndarray:
+    """Return a 64-bit hash of each row, or of some, the same for equal rows only."""
 
     def bits(cells: np.ndarray, columns: np.ndarray) -> np.ndarray:
         # Adding zero turns -0.0 into 0.0; NaN has many patterns of bits.
@@ -124,7 +131,7 @@ def content_hashes(X: np.ndarray | SparseRows) -> np.ndarray:
         cells[np.isnan(cells)] = np.nan
         return cells.view(np.uint64)
 
-    return _hash_rows(X, bits)
+    return _hash_rows(X, bits, index)
 
 
 def has_missing(X: np.ndarray | SparseRows) -> bool:
@@ -173,10 +180,16 @@ def canonical_rows(X: np.ndarray | SparseRows, weights: np.ndarray) -> Rows:
         some = X.rows(present) if isinstance(X, SparseRows) else X[present]
         rows = canonical_rows(some, weights[present])
         return Rows(X, present[rows.index], rows.weights)
+    position = position_hashes(X)
+    order = np.argsort(position)
+    same = np.diff(position[order]) == 0
     # Rows too close to be told apart by position are ordered by content.
-    content = content_hashes(X)
-    order = np.lexsort((weights, content, position_hashes(X)))
-    starts = np.flatnonzero(np.r_[True, np.diff(content[order]) != 0])
+    close = order[np.r_[False, same] | np.r_[same, False]]
+    content = np.zeros_like(position)
+    content[close] = content_hashes(X, close)
+    order = np.lexsort((weights, content, position))
+    differs = (np.diff(position[order]) != 0) | (np.diff(content[order]) != 0)
+    starts = np.flatnonzero(np.r_[True, differs])
     merged = np.add.reduceat(weights[order], starts)
     return Rows(X, order[starts], merged / merged.mean())
 
@@ -254,17 +267,18 @@ class Batches:
     ) -> "Batches":
         """Return batches of rows, which `prepare` converts to the units of the model.
 
-        Without `prepare` they have these units, and the CPU reads them where they lie.
-        Rows that lie in a file, or would take more than `most_bytes`, are converted
-        for each batch; on other devices all rows are kept converted.
+        On the CPU, rows are converted for each batch if they lie in a file, would take
+        more than `most_bytes`, or have these units already: without `prepare`. Else,
+        and on other devices, they are kept converted.
         """
         n_rows, n_columns = len(rows), rows.n_features
         source: _Resident | _Streamed = _Streamed(rows, prepare or np.asarray, device)
         is_large = 4 * n_rows * n_columns > most_bytes
+        converts_late = prepare is None or is_large or _is_mapped(rows.X)
         if device.type == "cpu" and prepare is None and _can_share(rows.X):
             index = torch.from_numpy(rows.index)
             source = _Resident(torch.from_numpy(rows.X), index)
-        elif device.type != "cpu" or not (is_large or _is_mapped(rows.X)):
+        elif device.type != "cpu" or not converts_late:
             size = (n_rows, n_columns)
             x = torch.empty(size, dtype=torch.float32, device=device)
             for part in row_slices(n_rows, n_columns):

@@ -110,14 +110,18 @@ def _table_or_array(estimator: Any, X: Any, layout: Layout | None, reset: bool) 
 
 
 def _array(estimator: Any, X: Any, reset: bool) -> Array:
-    """Return X as an array of floats, or as sparse rows."""
+    """Return X as an array of numbers, or as sparse rows.
+
+    Arrays of integers stay so, to be converted a batch at a time.
+    """
+    is_integer = isinstance(X, np.ndarray) and X.dtype.kind in "biu"
     try:
         X = validate_data(
             estimator,
             _with_nan(X),
             reset=reset,
             accept_sparse="csr" if get_tags(estimator).input_tags.sparse else False,
-            dtype=[np.float64, np.float32],
+            dtype=None if is_integer else [np.float64, np.float32],
             ensure_all_finite=False,
         )
         return X if isinstance(X, np.ndarray) else SparseRows(X)

@@ -95,7 +95,7 @@ class Layout:
         if library_of(X) is None:
             if not len(self.coded):
                 return X
-            values = X.copy()
+            values = X.astype(X.dtype if X.dtype.kind == "f" else np.float64)
             encoded: Sequence[int] = self.coded.tolist()
         else:
             values = np.empty(X.shape, dtype=np.float64)

@@ -6,7 +6,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._batches import canonical_rows
+from skvae._checks import learn_columns
 from skvae._density import DensityModel, parameters_shared
+from skvae._marginal import Marginal
 from skvae._sklearn import Interval, StrOptions, check_sample_weight
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 
@@ -15,15 +18,22 @@ CONTAMINATION = 0.1
 
 
 class VAEOutlierDetector(OutlierMixin, BaseEstimator):
-    r"""Outliers as rows of low density under a variational autoencoder.
+    r"""Outliers as rows that are improbable, as a whole or cell by cell.
 
-    The score of a row is an estimate of its log-density,
+    A row has two surprises: that of the whole row under a variational autoencoder, and
+    that of its cells if columns were independent,
 
-    .. math:: \log p(x) \approx \log \frac1S \sum_s p(x \mid z_s)\, p(z_s) /
-        q(z_s \mid x),
+    .. math:: s_1(x) = -\log p(x), \qquad s_2(x) = -\sum_j \log p_j(x_j).
 
-    summed over columns of any kind, log-densities and log-masses alike, and over
-    observed cells only. The rows that `fit` was given may hold outliers themselves.
+    Each is standardized by its mean and standard deviation over the training rows, and
+    the score of a row is minus the larger one: the maximum of an ensemble [1]_. The
+    first finds rows that go against how columns belong together; the second, rows with
+    extreme values, which a flexible model may have learned to expect. Since training
+    rows may hold outliers, those whose cells are the most surprising are left out when
+    the model is fitted, as in trimmed likelihood [2]_.
+
+    Surprises are summed over columns of any kind, log-densities and log-masses alike,
+    and over observed cells only.
 
     Parameters
     ----------
@@ -31,7 +41,10 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         Number of latent components of the model.
     contamination : "auto" or float, default="auto"
         Part of the training rows that are outliers, in (0, 0.5]; it sets where
-        `predict` draws the line. `"auto"`: 0.1.
+        `predict` draws the line. `"auto"`: 0.1. Scores do not depend on it.
+    trim : float, default=0.1
+        Part of the training rows, those with the most surprising cells, that the model
+        is not fitted to, in [0, 0.5].
     likelihood : str, Likelihood, dict or list, default="auto"
         What a column is; see :class:`VAETransformer`.
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
@@ -54,7 +67,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
     Attributes
     ----------
     estimator_ : VAETransformer
-        The fitted model.
+        The fitted model. Its `score_samples` gives log-densities.
     offset_ : float
         The score below which a row is an outlier.
     n_iter_ : int
@@ -74,9 +87,13 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
     After `fit`, everything is deterministic, and a row's score does not depend on the
     rows scored beside it.
 
+    References
+    ----------
+    .. [1] Aggarwal & Sathe (2017). Outlier ensembles: An introduction. Springer.
+    .. [2] Rousseeuw & Leroy (1987). Robust regression and outlier detection. Wiley.
+
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn.datasets import load_iris
     >>> from skvae import VAEOutlierDetector
     >>> X = load_iris().data
@@ -91,6 +108,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
             StrOptions({"auto"}),
             Interval(Real, 0, 0.5, closed="right"),
         ],
+        "trim": [Interval(Real, 0, 0.5, closed="both")],
         "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, dict, list],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
     }
@@ -100,6 +118,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         n_components=2,
         *,
         contamination="auto",
+        trim=0.1,
         likelihood="auto",
         hidden_layer_sizes="auto",
         max_iter="auto",
@@ -112,6 +131,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
     ):
         self.n_components = n_components
         self.contamination = contamination
+        self.trim = trim
         self.likelihood = likelihood
         self.hidden_layer_sizes = hidden_layer_sizes
         self.max_iter = max_iter
@@ -142,17 +162,31 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         self._validate_params()
         model = DensityModel()
         model.set_params(**parameters_shared(self, model))
-        self.estimator_ = model.fit(X, sample_weight=sample_weight)
+        rows, known = learn_columns(model, X, self.handle_unknown)
+        weights = check_sample_weight(sample_weight, rows)
+        self._marginal = Marginal(known.likelihood, canonical_rows(rows, weights))
+        usual = self._marginal.log_prob(rows)
+        kept = weights * (usual > _threshold(usual, weights, self.trim))
+        self.estimator_ = model.fit(X, sample_weight=kept)
         self.n_features_in_ = self.estimator_.n_features_in_
         self.n_iter_ = self.estimator_.n_iter_
-        scores = self.score_samples(X)
-        weights = check_sample_weight(sample_weight, scores)
+        surprises = self._surprises(X)
+        self._mean = np.average(surprises, axis=0, weights=weights)
+        deviations = np.square(surprises - self._mean)
+        std = np.sqrt(np.average(deviations, axis=0, weights=weights))
+        self._std = np.where(std > 0.0, std, 1.0)
         part = CONTAMINATION if self.contamination == "auto" else self.contamination
-        self.offset_ = _threshold(scores, weights, part)
+        self.offset_ = _threshold(self.score_samples(X), weights, part)
         return self
 
+    def _surprises(self, X):
+        """Return the surprise of whole rows and that of their cells, (n, 2)."""
+        rows = self.estimator_._check_fitted_X(X)
+        whole = self.estimator_.score_samples(X, n_draws=self.n_draws)
+        return -np.stack((whole, self._marginal.log_prob(rows)), axis=1)
+
     def score_samples(self, X):
-        """Return an estimate of log p(x) of each row, in nats: greater is more normal.
+        """Return minus the larger of a row's two surprises: greater is more normal.
 
         Parameters
         ----------
@@ -161,9 +195,12 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
+            In standard deviations of the training rows' surprises; for log-densities
+            see `estimator_`.
         """
         check_is_fitted(self)
-        return self.estimator_.score_samples(X, n_draws=self.n_draws)
+        standardized = (self._surprises(X) - self._mean) / self._std
+        return -standardized.max(axis=1)
 
     def decision_function(self, X):
         """Return `score_samples` minus the threshold: negative for outliers.

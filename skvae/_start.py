@@ -20,18 +20,12 @@ N_ROWS_TO_TRY = 1000
 
 
 class _PrincipalAxes(NamedTuple):
-    """Leading eigenpairs of a covariance, with its mean and its diagonal.
-
-    With missing cells, also how often each input is observed, and the covariance of
-    inputs that are zero where they are not.
-    """
+    """Leading eigenpairs of a covariance, with its mean and its diagonal."""
 
     center: np.ndarray
     values: np.ndarray
     vectors: np.ndarray
     variances: np.ndarray
-    rates: np.ndarray | None = None
-    filled: np.ndarray | None = None
 
 
 def _encoder_inputs(
@@ -58,8 +52,6 @@ def _leading(symmetric: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _principal_axes(model: Model, rows: Rows, n_axes: int) -> _PrincipalAxes:
     """Return the weighted principal axes of the encoder's inputs."""
-    if model.masks and len(rows) >= model.likelihood.n_inputs:
-        return _incomplete_axes(model, rows, n_axes)
     center = sum(weights @ h for h, weights in _encoder_inputs(model, rows))
     deviations = (
         (h - center) * np.sqrt(weights)[:, None]
@@ -76,52 +68,6 @@ def _principal_axes(model: Model, rows: Rows, n_axes: int) -> _PrincipalAxes:
     values = values[kept]
     vectors = h.T @ vectors[:, kept] / np.sqrt(values)
     return _PrincipalAxes(center, values, vectors, np.square(h).sum(axis=0))
-
-
-def _incomplete_axes(model: Model, rows: Rows, n_axes: int) -> _PrincipalAxes:
-    """Return the principal axes of the available-case covariance.
-
-    A covariance is that of the rows in which both inputs are observed; that of inputs
-    with a constant in place of missing cells would be too small (Little & Rubin 2019,
-    section 3.4). It need not be positive: smaller eigenvalues are cut at zero.
-    """
-    total = rows.weights.sum()
-
-    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        for X, weights in rows.chunks():
-            x = torch.from_numpy(model.likelihood.prepare(X))
-            for part in row_slices(len(x), model.likelihood.n_inputs):
-                seen = model.likelihood.spread(~torch.isnan(x[part])).double().numpy()
-                yield model.inputs(x[part]).numpy(), seen, weights[part] / total
-
-    rates = sum(weights @ seen for _, seen, weights in chunks())
-    center = sum(weights @ (seen * h) for h, seen, weights in chunks())
-    center = center / np.maximum(rates, 1e-12)
-    products = pairs = 0.0
-    for h, seen, weights in chunks():
-        deviations = seen * (h - center)
-        products = products + deviations.T @ (weights[:, None] * deviations)
-        pairs = pairs + seen.T @ (weights[:, None] * seen)
-    covariance = products / np.maximum(pairs, 1e-12)
-    values, vectors = _leading(covariance, n_axes)
-    return _PrincipalAxes(
-        center, values, vectors, np.diag(covariance), rates, np.asarray(products)
-    )
-
-
-def _linear_encoder(
-    loadings: np.ndarray, rates: np.ndarray, filled: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the best linear encoder of incomplete rows, and its log-variances.
-
-    The least-squares weights of z on inputs that are zero where they are missing; with
-    none missing, the posterior mean of probabilistic PCA.
-    """
-    ridge = 1e-6 * max(np.trace(filled) / len(filled), 1e-12)
-    shared = loadings * rates
-    weights = np.linalg.solve(filled + ridge * np.eye(len(filled)), shared.T).T
-    left = 1.0 - (weights * shared).sum(axis=1)
-    return weights, np.log(left.clip(1e-3, 1.0))
 
 
 def _residual_variance(axes: _PrincipalAxes) -> float:
@@ -172,14 +118,10 @@ def start_linear(model: Model, rows: Rows, noise_factor: float = 1.0) -> float:
     values, vectors = axes.values[kept], axes.vectors[:, kept]
     loadings = vectors.T * np.sqrt(values - noise * probabilistic)[:, None]
     log_var = np.log(noise / values) if probabilistic else np.empty(0)
-    weights = loadings / values[:, None]
-    if axes.filled is not None and axes.rates is not None:
-        weights, log_var = _linear_encoder(loadings, axes.rates, axes.filled)
-        log_var = log_var[: len(log_var) * probabilistic]
     residual = axes.variances - np.square(loadings).sum(axis=0)
     # First: what is left to noise may move the outputs that are best without z.
     model.likelihood.start_noise(torch.from_numpy(residual.clip(min=0.0)))
-    _set_linear(model, axes.center, weights, loadings, log_var)
+    _set_linear(model, axes.center, loadings / values[:, None], loadings, log_var)
     if probabilistic:
         _keep_expectations(model)
     return float(axes.values.max(initial=0.0) / noise)

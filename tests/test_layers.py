@@ -28,7 +28,7 @@ LAYERS = [
     {"likelihoods", "networks", "priors"},
     {"_apply", "_columns", "_model"},
     {"objectives"},
-    {"_impute", "_start", "_step"},
+    {"_impute", "_marginal", "_start", "_step"},
     {"_training"},
     {"_base", "_checks"},
     {"_autoencoder", "_vae"},

@@ -358,6 +358,20 @@ def test_failed_refit_leaves_the_fitted_estimator_as_it_was(iris):
     assert vae.inverse_transform(Z).shape == iris.shape
 
 
+@pytest.mark.parametrize(
+    "likelihood", ["gaussian", "bernoulli", "poisson", "categorical", "ordinal"]
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_whole_numbers_are_taken_as_they_are(likelihood, dtype):
+    X = np.random.default_rng(0).integers(0, 2, (40, 3)).astype(dtype)
+    vae = tiny(likelihood=likelihood).fit(X)
+    other = tiny(likelihood=likelihood).fit(X.astype(np.float64))
+    for answer in ("transform", "score_samples"):
+        ours, theirs = getattr(vae, answer)(X), getattr(other, answer)(X * 1.0)
+        assert ours.dtype == np.float64
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_weights_of_any_size_are_taken(iris):
     weights = np.random.default_rng(0).integers(1, 4, size=150) * 2.0**1020
     assert_same_fit(
