@@ -122,6 +122,8 @@ def start_linear(model: Model, rows: Rows, noise_factor: float = 1.0) -> float:
     # First: what is left to noise may move the outputs that are best without z.
     model.likelihood.start_noise(torch.from_numpy(residual.clip(min=0.0)))
     _set_linear(model, axes.center, loadings / values[:, None], loadings, log_var)
+    if probabilistic:
+        _keep_expectations(model)
     return float(axes.values.max(initial=0.0) / noise)
 
 
@@ -150,6 +152,13 @@ def _set_linear(
     inputs = likelihood.marginal_inputs().to(decoder.bias.device)
     offset = torch.from_numpy(center).to(decoder.bias.device) - inputs
     decoder.bias.add_(likelihood.linear_outputs(offset[None])[0])
+
+
+@torch.no_grad()
+def _keep_expectations(model: Model) -> None:
+    """Move the outputs so that z, a standard normal, changes no expectation."""
+    variances = model.decoder.linear.square().sum(dim=1)
+    model.decoder.bias.add_(model.likelihood.spread_offset(variances))
 
 
 def expected_gain(

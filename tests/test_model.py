@@ -13,7 +13,14 @@ from torch.testing import assert_close
 from skvae._batches import Rows
 from skvae._model import Architecture
 from skvae._start import expected_gain, start_linear, start_marginal
-from skvae.likelihoods import Bernoulli, Columns, Gaussian
+from skvae.likelihoods import (
+    Bernoulli,
+    Columns,
+    Gaussian,
+    NegativeBinomial,
+    Poisson,
+    ZeroInflatedNegativeBinomial,
+)
 from skvae.objectives import elbo, log_weights
 from skvae.priors import StandardNormal
 
@@ -214,6 +221,43 @@ def test_start_linear_of_wide_inputs_beats_the_marginal_start(K):
         score = model.likelihood.log_prob(outputs, x).mean()
         marginal = model.likelihood.marginal_outputs().expand_as(outputs)
         assert score > model.likelihood.log_prob(marginal, x).mean() + 0.5
+
+
+def _counts(n=400, rate=(0.3, 2.0, 5.0, 20.0)):
+    effect = RNG.normal(size=(n, 1)) * [1.0, -0.8, 0.6, 0.9]
+    return RNG.poisson(np.array(rate) * np.exp(effect)).astype(float)
+
+
+@pytest.mark.parametrize(
+    "likelihood",
+    [
+        Poisson(),
+        NegativeBinomial(),
+        ZeroInflatedNegativeBinomial(),
+        Columns([("gaussian", [3]), ("poisson", [0, 2]), ("negative_binomial", [1])]),
+    ],
+    ids=lambda spec: type(spec).__name__,
+)
+def test_start_linear_of_counts_expects_as_many_as_without_z(likelihood):
+    counts = _counts()
+    model = _started(_rows(counts), K=2, likelihood=likelihood.resolve(counts))
+    assert model.decoder.linear.abs().max() > 0.3
+    # The prior's normal distribution, by quadrature.
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    grid = np.stack(np.meshgrid(nodes, nodes), axis=-1).reshape(-1, 2)
+    weights = np.outer(weights, weights).ravel() / weights.sum() ** 2
+    with torch.no_grad():
+        means = model.likelihood.mean(model.decoder(torch.from_numpy(grid))).numpy()
+        none = model.likelihood.mean(model.likelihood.marginal_outputs()[None])[0]
+    assert_allclose(weights @ means, none, rtol=1e-6)
+
+
+def test_start_linear_of_counts_without_prior_keeps_the_center():
+    counts = _counts()
+    model = _started(_rows(counts), K=2, prior=False, likelihood=Poisson())
+    with torch.no_grad():
+        mean = model.likelihood.mean(model.decoder(torch.zeros(1, 2).double()))[0]
+    assert_allclose(mean, counts.mean(axis=0), rtol=1e-8)
 
 
 # Missing cells

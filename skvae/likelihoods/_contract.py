@@ -174,6 +174,14 @@ class LikelihoodModel(nn.Module):
         """
         raise NotImplementedError
 
+    def spread_offset(self, variances: Tensor) -> Tensor:
+        """Return what keeps expectations where outputs vary (n_outputs,).
+
+        To be added to outputs that are normal with the variances given. Zero where the
+        link is the identity, or nearly.
+        """
+        return torch.zeros_like(variances)
+
     def start_noise(self, variances: Tensor) -> None:
         """Set learned noise from residual variances of the inputs (n_inputs,)."""
 

@@ -151,6 +151,14 @@ class CountsModel(LikelihoodModel):
         slope = (self.rate / (1.0 + self.rate)).clamp_min(LEAST_SLOPE)
         return loadings * self.input_std / slope
 
+    def spread_offset(self, variances: Tensor) -> Tensor:
+        r"""Return minus half the variances.
+
+        :math:`\mathbb{E}\, e^{a + \epsilon} = e^{a + s^2 / 2}`, with
+        :math:`\epsilon \sim \mathcal{N}(0, s^2)` (Aitchison & Ho 1989, section 2).
+        """
+        return -0.5 * variances
+
 
 class CountsLikelihood(Likelihood):
     """Base of the specs of columns of counts."""

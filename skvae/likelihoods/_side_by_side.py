@@ -223,6 +223,12 @@ class SideBySideModel(LikelihoodModel):
             lambda part: part.model.linear_outputs(loadings[..., part.inputs])
         )
 
+    def spread_offset(self, variances: Tensor) -> Tensor:
+        """Return those of the parts."""
+        return self._each(
+            lambda part: part.model.spread_offset(variances[..., part.outputs])
+        )
+
     def start_noise(self, variances: Tensor) -> None:
         """Set the learned noise of the parts."""
         for part in self.parts:
