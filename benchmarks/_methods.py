@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from skvae import AutoencoderTransformer, VAETransformer
 
 LEAST_NOISE = 1e-8
-"""Least noise variance of a linear model, per mean variance of a column.
+"""Least noise variance of a linear model of standardized columns.
 
 The density of a table whose columns are exactly collinear has no upper bound.
 """
@@ -37,12 +37,22 @@ def _scaled(case):
     return scaler, scaler.transform(case.X_train), scaler.transform(case.X_test)
 
 
+def _rounding(case, scale):
+    """Return the variance that rounding alone gives each standardized column.
+
+    It is that of a column with steps of width w, w^2 / 12: noise below it would be told
+    from which values are repeated. skvae keeps to the same floor.
+    """
+    gaps = [np.diff(np.unique(column)).min() for column in case.X_train.T]
+    return np.square(gaps / scale) / 12
+
+
 def pca(case, k, seed):
     """Fit PCA; `extra` tells the shrunk reconstruction of its probabilistic form."""
     started = time.perf_counter()
     scaler, train, test = _scaled(case)
     model = PCA(k, svd_solver="covariance_eigh").fit(train)
-    least = LEAST_NOISE * train.var(0).mean()
+    least = max(LEAST_NOISE, _rounding(case, scaler.scale_).min())
     model.noise_variance_ = max(model.noise_variance_, least)
     seconds = time.perf_counter() - started
     code = model.transform(test)
@@ -65,7 +75,8 @@ def factor_analysis(case, k, seed):
     started = time.perf_counter()
     scaler, train, test = _scaled(case)
     model = FactorAnalysis(k, random_state=seed).fit(train)
-    model.noise_variance_ = np.maximum(model.noise_variance_, LEAST_NOISE)
+    least = np.maximum(LEAST_NOISE, _rounding(case, scaler.scale_))
+    model.noise_variance_ = np.maximum(model.noise_variance_, least)
     seconds = time.perf_counter() - started
     code = model.transform(test)
     back = scaler.inverse_transform(code @ model.components_ + model.mean_)

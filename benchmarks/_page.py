@@ -55,10 +55,11 @@ How to read it
 - *R2* sums the squared errors over standardized columns. PCA is given twice: its
   projection, and PPCA's decoded posterior mean, which is shrunk and is the fair
   counterpart of a VAE's.
-- Columns that are constant in the training rows are left out, and PPCA's noise is at
-  least 1e-8 of the mean variance of the standardized columns (FactorAnalysis' at least
-  1e-8 in each): the density of a constant column, or of an exactly collinear table, is
-  unbounded. On such tables ("energy") a gain is a matter of the floors.
+- Columns that are constant in the training rows are left out, and noise has a floor in
+  all models: what rounding alone gives the finest of the standardized columns (in
+  FactorAnalysis each column), and at least 1e-8 of its variance. The density of a
+  constant column, or of an exactly collinear table, is unbounded otherwise. On such
+  tables ("energy") a gain is a matter of the floors.
 - pythae's density is the one that its `get_nll` estimates, with noise of variance one
   on columns in [0, 1]; it is low by construction, so its R2 is given as well. encdr,
   pyod, MLPRegressor and UMAP have no density.
