@@ -9,6 +9,8 @@ CASE = ["dataset", "role", "k", "seed"]
 OWN = ("vae", "autoencoder")
 ROUNDING = 1e-4
 """Difference of two R2 that float32 arithmetic alone can make."""
+TIE = 2e-3
+"""Difference in nats of the same linear model: PCA divides its variance by n - 1."""
 
 
 def read(path, datasets):
@@ -64,7 +66,7 @@ def claims(cases):
     vae, pca, ae = ("r2", "vae"), ("r2", "pca"), ("r2", "autoencoder")
     agree = cases.get("procrustes", "vae").dropna()
     answer = {
-        "VAE log-likelihood >= PPCA's - 1 s.e.": (gain >= -error, 1.0),
+        "VAE log-likelihood >= PPCA's - 1 s.e.": (gain >= -error - TIE, 1.0),
         "VAE log-likelihood > PPCA's": (gain > 0, 0.9),
         "VAE R2 >= PPCA's": (holds(vae, ("r2_posterior", "pca"), ROUNDING), 1.0),
         "VAE R2 > PCA's": (holds(vae, pca, strictly=True), 0.85),

@@ -112,6 +112,7 @@ def start_linear(model: Model, rows: Rows, noise_factor: float = 1.0) -> float:
     n_components, n_inputs = len(model.order), model.likelihood.n_inputs
     axes = _principal_axes(model, rows, min(n_components, n_inputs))
     floor = 1e-8 * max(axes.variances.mean(), 1e-8)
+    floor = max(floor, model.likelihood.least_noise())
     noise = max(_residual_variance(axes) * noise_factor, floor)
     probabilistic = model.prior is not None
     kept = axes.values > (noise if probabilistic else floor)

@@ -10,6 +10,7 @@ from scipy import stats
 from sklearn.decomposition import PCA
 from torch.testing import assert_close
 
+from skvae import VAETransformer
 from skvae._batches import Rows
 from skvae._model import Architecture
 from skvae._start import expected_gain, start_linear, start_marginal
@@ -403,3 +404,13 @@ def test_ordering_survives_the_state_dict(model):
     other = _architecture(K=4).build(1).double()
     other.load_state_dict(ordered.state_dict())
     assert torch.equal(other.encode(x)[0], ordered.encode(x)[0])
+
+
+def test_start_of_a_collinear_table_is_exact_under_the_noise_of_rounding():
+    """Noise has a floor; the encoder must expect that noise, not a smaller one."""
+    random = np.random.default_rng(0)
+    X = random.integers(0, 30, (200, 2)) @ np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    vae = VAETransformer(2, hidden_layer_sizes=(), max_iter=1, random_state=0)
+    vae.set_params(learning_rate_init=1e-12, tol=None, early_stopping=False).fit(X)
+    bounds = (vae.score_samples(X, bound=bound) for bound in ("elbo", "importance"))
+    np.testing.assert_allclose(*bounds, atol=1e-3)

@@ -182,6 +182,10 @@ class LikelihoodModel(nn.Module):
         """
         return torch.zeros_like(variances)
 
+    def least_noise(self) -> float:
+        """Return a variance of the inputs that noise is never below."""
+        return 0.0
+
     def start_noise(self, variances: Tensor) -> None:
         """Set learned noise from residual variances of the inputs (n_inputs,)."""
 

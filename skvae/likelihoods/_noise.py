@@ -63,6 +63,10 @@ class Noise(nn.Module):
         learned = self.log_std.clamp(-LARGEST_LOG_STD, LARGEST_LOG_STD)
         return 0.5 * torch.logaddexp(2.0 * learned, self.log_floor)
 
+    def least_variance(self) -> Tensor:
+        """Return the least variance of a column, ()."""
+        return self.log_floor.min().exp() + math.exp(-2.0 * LARGEST_LOG_STD)
+
     def add_gradient(self, by_noise: Tensor) -> None:
         """Add to the gradient of what is learned, given that by what a call returns."""
         if self.log_std.grad is not None:
@@ -81,6 +85,8 @@ class Noise(nn.Module):
         floor = torch.from_numpy(rounding_noise(gaps)).square()
         if self.noise == "shared":
             floor = floor.min().reshape(1)
+        # What is learned is never zero, and counts towards the floor.
+        floor = (floor - math.exp(-2.0 * LARGEST_LOG_STD)).clamp_min(0.0)
         self.log_floor.copy_(floor.log().clamp(-4 * LARGEST_LOG_STD, 0.0))
 
     @torch.no_grad()

@@ -105,6 +105,10 @@ class StandardizedModel(LikelihoodModel):
         """Return the loadings: outputs and encoder inputs have the same units."""
         return loadings
 
+    def least_noise(self) -> float:
+        """Return the least variance that rounding gives a column."""
+        return float(self.noise.least_variance())
+
     def start_noise(self, variances: Tensor) -> None:
         """Set learned noise to the root of the residual variances."""
         self.noise.start(variances)
