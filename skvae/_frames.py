@@ -34,7 +34,7 @@ class Column(NamedTuple):
 
     @property
     def known(self) -> list:
-        """The categories; none where the column is not coded."""
+        """Categories; none where the column is not coded."""
         return [] if self.categories is None else self.categories.tolist()
 
     @property
@@ -62,7 +62,7 @@ class Layout:
 
     @cached_property
     def coded(self) -> np.ndarray:
-        """Positions of the columns that hold codes."""
+        """Which columns hold codes, by position."""
         coded = [column.categories is not None for column in self.columns]
         return np.flatnonzero(coded)
 

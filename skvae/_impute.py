@@ -108,7 +108,7 @@ STATISTICS: dict[str, Statistic] = {
 
 
 def impute_once(
-    model: Model, X: np.ndarray, noise: Tensor, statistic: str
+    model: Model, X: np.ndarray, noise: Tensor, statistic: str, coded: np.ndarray
 ) -> np.ndarray:
     r"""Return one value for each missing cell, by self-normalized importance weights.
 
@@ -124,12 +124,18 @@ def impute_once(
         Numbers and codes; NaN is a missing cell.
     noise : Tensor of shape (S, 1, K)
     statistic : {"mean", "median", "mode"}
+    coded : ndarray of int
+        Positions of the columns of codes.
     """
+    codes = torch.from_numpy(coded)
 
     def cells(model: Model, x: Tensor) -> Tensor:
         draws = propose(model, x, noise.to(x.dtype))
         weights = draws.log_weights.softmax(0)
-        return STATISTICS[statistic](model.likelihood, draws, weights)
+        values = STATISTICS[statistic](model.likelihood, draws, weights)
+        likely = model.likelihood.average(draws.outputs, weights).to(values)
+        values[:, codes] = likely[:, codes]
+        return values
 
     return _filled(model, cells, X, len(noise), 1)[0]
 

@@ -87,7 +87,11 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     tol : float or None, default=0.01
         Least improvement, in nats per row, that counts as one.
     early_stopping : bool, default=True
-        Hold out rows, and stop when their loss no longer improves.
+        Hold out rows, and stop when their loss no longer improves. Without it,
+        imputations are given with too much confidence.
+    validation_fraction : "auto" or float, default=0.1
+        Part of the rows to hold out, in (0, 1). Rows held out are imputed worse than
+        others, so that there should be few.
     handle_unknown : {"error", "missing"}, default="error"
         What becomes of a category that was not there in `fit`: an error, or a missing
         cell, which is imputed.
@@ -170,6 +174,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         max_iter="auto",
         tol=0.01,
         early_stopping=True,
+        validation_fraction=0.1,
         handle_unknown="error",
         device="auto",
         random_state=None,
@@ -186,6 +191,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.max_iter = max_iter
         self.tol = tol
         self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
         self.handle_unknown = handle_unknown
         self.device = device
         self.random_state = random_state
@@ -265,7 +271,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     @property
     def feature_names_in_(self):
-        """Names of the columns, if they are all strings."""
+        """Column names, if they are all strings."""
         return self.estimator_.feature_names_in_
 
     def __sklearn_tags__(self):

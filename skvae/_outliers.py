@@ -230,7 +230,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
 
     @property
     def feature_names_in_(self):
-        """Names of the columns, if they are all strings."""
+        """Column names, if they are all strings."""
         return self.estimator_.feature_names_in_
 
     def __sklearn_tags__(self):

@@ -417,7 +417,8 @@ class VAETransformer(LatentTransformer):
         _check_count("n_proposals", n_proposals)
         noise = self._fixed_noise(n_proposals)
         if n_draws is None:
-            filled = impute_once(self.module_, rows, noise, statistic)
+            coded = self._known.layout.coded
+            filled = impute_once(self.module_, rows, noise, statistic, coded)
             return self._as_in_fit(filled, like=X)
         _check_count("n_draws", n_draws)
         drawn = impute_often(self.module_, rows, noise, n_draws, self._seed)

@@ -10,6 +10,7 @@ from skvae._batches import (
     Batches,
     canonical_rows,
     content_hashes,
+    position_hashes,
     resolve_device,
 )
 
@@ -59,6 +60,16 @@ def test_hash_of_a_row_depends_on_that_row_alone(X):
     order = np.random.default_rng(1).permutation(len(X))
     assert_array_equal(content_hashes(X)[order], content_hashes(X[order]))
     assert_array_equal(content_hashes(X)[4:5], content_hashes(X[4:5]))
+
+
+def test_hashes_of_missing_cells_are_all_the_same():
+    bits = np.array([[0x7FF8000000000000, 1], [0xFFF8000000000123, 1]], dtype=np.uint64)
+    X = bits.view(np.float64)
+    assert np.isnan(X[:, 0]).all()
+    assert len(set(content_hashes(X).tolist())) == 1
+    assert len(set(position_hashes(X).tolist())) == 1
+    other = np.nan_to_num(X)
+    assert content_hashes(other)[0] != content_hashes(X)[0]
 
 
 def test_hash_of_minus_zero_equals_that_of_zero():

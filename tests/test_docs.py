@@ -9,7 +9,7 @@ from numpydoc.validate import validate
 from sklearn.base import BaseEstimator
 
 import skvae
-from skvae import likelihoods, schedules
+from skvae import likelihoods, objectives, schedules
 
 FACE = [getattr(skvae, name) for name in skvae.__all__]
 FACE = [member for member in FACE if inspect.isclass(member)]
@@ -19,6 +19,7 @@ SPECS = [
     for name in module.__all__
 ]
 SPECS = [spec for spec in SPECS if issubclass(spec, BaseEstimator)]
+SPECS.append(objectives.IWAE)
 
 
 def _methods(cls):

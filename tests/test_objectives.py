@@ -14,10 +14,13 @@ from skvae._model import Architecture
 from skvae._start import start_linear
 from skvae.likelihoods import Bernoulli, Gaussian
 from skvae.objectives import (
+    IWAE,
+    as_objective,
     elbo,
     elbo_bound,
     importance_bound,
     log_weights,
+    noise_shape,
     reconstruction,
 )
 from skvae.priors import StandardNormal
@@ -158,3 +161,42 @@ def test_reconstruction_has_no_kl_and_no_noise(likelihood):
     assert_allclose(terms.kl, np.zeros(10))
     again = reconstruction(model, x, _noise(10, seed=1))
     assert torch.equal(again.reconstruction, terms.reconstruction)
+
+
+def test_terms_of_the_weighted_bound_add_up_to_it(model, x):
+    noise = _noise(7, len(x))
+    terms = IWAE(7)(model, x, noise)
+    bound = importance_bound(model, x, noise)
+    assert_allclose(-(terms.reconstruction + terms.kl), bound, rtol=1e-10)
+
+
+def test_weighted_bound_with_one_draw_is_the_evidence_lower_bound(model, x):
+    terms = IWAE(1)(model, x, _noise(len(x)))
+    bound = elbo_bound(model, x, _noise(1, len(x)))
+    assert_allclose(-(terms.reconstruction + terms.kl), bound, rtol=1e-10)
+
+
+def test_weighted_bound_of_a_row_counts_observed_cells_alone(model, x):
+    some = x.clone()
+    some[:, 2] = torch.nan
+    model.may_miss = True
+    noise = _noise(5, len(x))
+    terms = IWAE(5)(model, some, noise)
+    bound = importance_bound(model, some, noise)
+    assert torch.isfinite(bound).all()
+    assert_allclose(-(terms.reconstruction + terms.kl), bound, rtol=1e-10)
+    full = importance_bound(model, x, noise)
+    assert (bound != full).all()
+
+
+def test_objectives_are_known_by_name():
+    assert as_objective("elbo") is elbo
+    assert as_objective("iwae").n_draws == IWAE().n_draws
+    assert noise_shape(elbo, 3, 2) == (3, 2)
+    assert noise_shape(IWAE(5), 3, 2) == (5, 3, 2)
+
+
+@pytest.mark.parametrize("n_draws", [0, 2.5, None])
+def test_weighted_bound_without_draws_is_refused(n_draws):
+    with pytest.raises(ValueError, match=r"n_draws of IWAE.*positive integer"):
+        as_objective(IWAE(n_draws=n_draws))
