@@ -365,8 +365,7 @@ class VAETransformer(LatentTransformer):
         statistic : {"mean", "median", "mode"}, default="mean"
             What to fill in: the conditional mean, the conditional median of each
             cell, or the mode at the most likely z of those proposed. Categories get
-            the most likely one, whatever the statistic, and levels, of which there is
-            no mean, the median instead.
+            the most likely one, levels the median, whatever the statistic.
         n_draws : int, default=None
             Number of imputations, each one draw of all missing cells of a row given
             its observed cells (sampling importance resampling [2]_). None gives one
