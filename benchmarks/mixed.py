@@ -128,17 +128,11 @@ def iterative(table, seed):
 def likelihood_of(kind, observed):
     """Return the likelihood of a column, from its type and its observed cells."""
     if kind == "pos":
-        return "log_normal" if observed.min() > 0 else with_zeros(observed)
+        return "log_normal" if observed.min() > 0 else "gaussian"
     if kind == "count":
         is_wide = observed.var() > observed.mean()
         return "negative_binomial" if is_wide else "poisson"
     return {"real": "gaussian", "cat": "categorical", "ordinal": "ordinal"}[kind]
-
-
-def with_zeros(observed):
-    """Return the likelihood of a column of sums of money, many of them zero."""
-    is_whole = bool((observed % 1 == 0).all())
-    return "zero_inflated_negative_binomial" if is_whole else "gaussian"
 
 
 def likelihoods(table):
@@ -262,11 +256,10 @@ Wine has 6,497. Methods are fitted to the rows with hidden cells and fill those 
 error is a mean over the columns of a type.
 
 - *VAEImputer* has its defaults, but for {n_proposals} draws of z per row, and the
-  likelihoods of the types. Real numbers are Gaussian. Positive ones are log-normal;
-  where there are zeros among them, which a log-normal excludes, they are whole numbers
-  here and zero-inflated negative binomial. Counts are negative binomial where their
-  variance is above their mean, else Poisson. Categories are categorical, levels
-  ordinal.
+  likelihoods of the types. Real numbers are Gaussian. Positive ones are log-normal, or,
+  where there are zeros among them, which a log-normal excludes, Gaussian. Counts are
+  negative binomial where their variance is above their mean, else Poisson. Categories
+  are categorical, levels ordinal.
 - *mean or mode* is the mean of a column, of categories the most frequent, of levels the
   median.
 - *IterativeImputer* has its defaults, ridge regressions, among standardized columns and

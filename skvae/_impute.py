@@ -80,10 +80,7 @@ def best_mode(model: LikelihoodModel, draws: Draws, weights: Tensor) -> Tensor:
 
 
 def weighted_median(model: LikelihoodModel, draws: Draws, weights: Tensor) -> Tensor:
-    """Return the weighted medians of one draw of the cells for each draw of z.
-
-    Categories, which have no order, get the most likely one.
-    """
+    """Return the weighted medians of one draw of the cells for each draw of z."""
     # Rows take the same numbers, so that none depends on the rows beside it.
     cells = torch.stack(
         [
@@ -95,9 +92,7 @@ def weighted_median(model: LikelihoodModel, draws: Draws, weights: Tensor) -> Te
     order = cells.argsort(0)
     sorted_weights = weights.unsqueeze(-1).expand_as(cells).gather(0, order)
     middle = (sorted_weights.cumsum(0) < 0.5).sum(0, keepdim=True)
-    medians = cells.gather(0, order).gather(0, middle.clamp_max(len(cells) - 1))[0]
-    ordered = model.ordered().to(medians.device)
-    return torch.where(ordered, medians, weighted_mean(model, draws, weights))
+    return cells.gather(0, order).gather(0, middle.clamp_max(len(cells) - 1))[0]
 
 
 STATISTICS: dict[str, Statistic] = {
@@ -108,14 +103,15 @@ STATISTICS: dict[str, Statistic] = {
 
 
 def impute_once(
-    model: Model, X: np.ndarray, noise: Tensor, statistic: str
+    model: Model, X: np.ndarray, noise: Tensor, statistic: str, coded: np.ndarray
 ) -> np.ndarray:
     r"""Return one value for each missing cell, by self-normalized importance weights.
 
     .. math:: E[f(X) \mid x_o] \approx \sum_s w_s E[f(X) \mid z_s], \quad
         w_s \propto p(x_o \mid z_s)\, p(z_s) / q(z_s \mid x_o)
 
-    (Mattei & Frellsen 2019, equation 12).
+    (Mattei & Frellsen 2019, equation 12). Categories get the most likely one, levels
+    the median, whatever the statistic.
 
     Parameters
     ----------
@@ -124,12 +120,18 @@ def impute_once(
         Numbers and codes; NaN is a missing cell.
     noise : Tensor of shape (S, 1, K)
     statistic : {"mean", "median", "mode"}
+    coded : ndarray of int
+        Positions of the columns of codes.
     """
+    codes = torch.from_numpy(coded)
 
     def cells(model: Model, x: Tensor) -> Tensor:
         draws = propose(model, x, noise.to(x.dtype))
         weights = draws.log_weights.softmax(0)
-        return STATISTICS[statistic](model.likelihood, draws, weights)
+        values = STATISTICS[statistic](model.likelihood, draws, weights)
+        likely = model.likelihood.average(draws.outputs, weights).to(values)
+        values[:, codes] = likely[:, codes]
+        return values
 
     return _filled(model, cells, X, len(noise), 1)[0]
 

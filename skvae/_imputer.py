@@ -71,7 +71,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         What fitting maximizes.
     statistic : {"mean", "median", "mode"}, default="mean"
         What to fill in; see :meth:`VAETransformer.impute`. Categories get
-        the most likely one, and levels, of which there is no mean, the median instead.
+        the most likely one, levels the median, whatever the statistic.
     n_proposals : int, default=1024
         Number of draws of z per row from which a cell is averaged.
     add_indicator : bool, default=False

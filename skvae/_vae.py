@@ -382,8 +382,7 @@ class VAETransformer(LatentTransformer):
         statistic : {"mean", "median", "mode"}, default="mean"
             What to fill in: the conditional mean, the conditional median of each
             cell, or the mode at the most likely z of those proposed. Categories get
-            the most likely one, whatever the statistic, and levels, of which there is
-            no mean, the median instead.
+            the most likely one, levels the median, whatever the statistic.
         n_draws : int, default=None
             Number of imputations, each one draw of all missing cells of a row given
             its observed cells (sampling importance resampling [2]_). None gives one
@@ -434,7 +433,8 @@ class VAETransformer(LatentTransformer):
         _check_count("n_proposals", n_proposals)
         noise = self._fixed_noise(n_proposals)
         if n_draws is None:
-            filled = impute_once(self.module_, rows, noise, statistic)
+            coded = self._known.layout.coded
+            filled = impute_once(self.module_, rows, noise, statistic, coded)
             return self._as_in_fit(filled, like=X)
         _check_count("n_draws", n_draws)
         drawn = impute_often(self.module_, rows, noise, n_draws, self._seed)

@@ -181,6 +181,9 @@ def test_category_is_imputed_by_what_goes_with_it():
     frame.loc[::3, "kind"] = None
     frame["kind"] = frame["kind"].astype("category")
     vae = VAETransformer(2, random_state=0).fit(frame)
+    for statistic in ("median", "mode"):
+        other = vae.impute(frame, statistic=statistic)
+        assert (other["kind"] == vae.impute(frame)["kind"]).all()
     filled, drawn = vae.impute(frame), vae.impute(frame, n_draws=2)[0]
     likely, by_chance = (
         (rows["kind"].to_numpy() == names[iris.target])[::3].mean()

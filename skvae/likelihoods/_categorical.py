@@ -24,10 +24,6 @@ class _CategoricalModel(CodesModel):
         """Return each column's value once per category."""
         return columns[..., self.column_of]
 
-    def ordered(self) -> Tensor:
-        """Return that no column has an order."""
-        return torch.zeros(self.n_features, dtype=torch.bool)
-
     def log_masses(self, outputs: Tensor) -> Tensor:
         """Return the log-softmax of each column's logits."""
         return self.padded(outputs, -torch.inf).log_softmax(-1)

@@ -144,10 +144,6 @@ class LikelihoodModel(nn.Module):
         """
         return torch.einsum("sb,sbd->bd", weights.double(), self.mean(outputs).double())
 
-    def ordered(self) -> Tensor:
-        """Return which columns have an order, and so a median, (D,)."""
-        return torch.ones(self.n_features, dtype=torch.bool)
-
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the most likely cells, (B, D), in the units of `X`."""
         return self.distribution(outputs).mode

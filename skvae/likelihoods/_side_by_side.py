@@ -132,10 +132,6 @@ class SideBySideModel(LikelihoodModel):
         """Return values of columns as values of inputs."""
         return self._each(lambda part: part.model.spread(columns[..., part.columns]))
 
-    def ordered(self) -> Tensor:
-        """Return which columns have an order."""
-        return self._cells(lambda part: part.model.ordered().to(self.order.device))
-
     def fill(self, x: Tensor, observed: Tensor) -> Tensor:
         """Return rows with a value of the domain in place of missing cells."""
 
