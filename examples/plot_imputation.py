@@ -1,7 +1,7 @@
 """
-==========================================
+============================================
 How well can cells that are missing be told?
-==========================================
+============================================
 
 A third of the cells of a table are hidden, and each of four imputers fills them in. Two
 things are looked at: how far off they are, and, for the variational autoencoder, which

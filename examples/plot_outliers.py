@@ -1,7 +1,7 @@
 """
-=======================================
+========================================
 Which tumors are unlike the benign ones?
-=======================================
+========================================
 
 `VAEOutlierDetector` has the interface of scikit-learn's outlier detectors. Here
 it is set beside two of them: 357 benign tumors, 20 malignant ones among them that
