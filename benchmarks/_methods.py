@@ -143,6 +143,7 @@ def classic(case, k, seed):
         beta=1.0,
         max_iter=50,
         early_stopping=False,
+        average=False,
         random_state=seed,
     )
     return _fitted(model, case, {})

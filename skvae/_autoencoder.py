@@ -65,6 +65,10 @@ class AutoencoderTransformer(LatentTransformer):
     n_iter_no_change : "auto" or int, default="auto"
         Epochs without improvement after which training stops. `"auto"`: a fifth of
         `max_iter`, at least 10.
+    average : bool, default=True
+        Let the model of an epoch be an average of the weights so far, in which late
+        ones weigh most [2]_, not the last weights: the noise of single steps is no
+        part of it.
     handle_unknown : {"error", "missing"}, default="error"
         What becomes of a category that was not there in `fit`: an error, or a missing
         cell.
@@ -135,6 +139,9 @@ class AutoencoderTransformer(LatentTransformer):
     ----------
     .. [1] Hinton & Salakhutdinov (2006). Reducing the dimensionality of data with
        neural networks. Science 313. https://doi.org/10.1126/science.1127647
+    .. [2] Shamir & Zhang (2013). Stochastic gradient descent for non-smooth
+       optimization: convergence results and optimal averaging schemes. ICML.
+       https://arxiv.org/abs/1212.1824
 
     Examples
     --------
@@ -168,6 +175,7 @@ class AutoencoderTransformer(LatentTransformer):
         early_stopping=True,
         validation_fraction="auto",
         n_iter_no_change="auto",
+        average=True,
         handle_unknown="error",
         mask_fraction="auto",
         warm_start=False,
@@ -190,6 +198,7 @@ class AutoencoderTransformer(LatentTransformer):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.average = average
         self.handle_unknown = handle_unknown
         self.mask_fraction = mask_fraction
         self.warm_start = warm_start

@@ -90,6 +90,7 @@ class LatentTransformer(
             StrOptions({"auto"}),
             Interval(Integral, 1, None, closed="left"),
         ],
+        "average": ["boolean"],
         "handle_unknown": [StrOptions({"error", "missing"})],
         "mask_fraction": [
             StrOptions({"auto"}),
@@ -220,7 +221,7 @@ class LatentTransformer(
         masks = masks or settings["mask_fraction"] > 0.0
         architecture = self._architecture_for(settings, known.likelihood, masks)
         seed = self._seed if resumes else seed_from(self.random_state)
-        train, held_out = self._split(rows, settings["validation_fraction"], seed)
+        train, held_out = self._split(rows, settings["validation_fraction"])
         if resumes:
             model, weights = self._resumed_model(architecture), self._weights
         else:
@@ -278,12 +279,12 @@ class LatentTransformer(
             )
         return copy.deepcopy(self.module_)
 
-    def _split(self, rows, fraction, seed):
+    def _split(self, rows, fraction):
         """Return (training rows, held-out rows or None)."""
         if not self.early_stopping or len(rows) < LEAST_ROWS_TO_HOLD_OUT:
             return rows, None
         n_held_out = max(1, round(fraction * len(rows)))
-        return rows.split(min(n_held_out, len(rows) - 1), seed)
+        return rows.split(min(n_held_out, len(rows) - 1))
 
     @staticmethod
     def _batches(model, rows, settings):
@@ -308,6 +309,7 @@ class LatentTransformer(
             n_iter_no_change=settings["n_iter_no_change"],
             seed=seed,
             mask_fraction=settings["mask_fraction"],
+            average=self.average,
         )
 
     def _train(self, training, X, rows, static):

@@ -10,11 +10,14 @@ import torch
 from skvae._random import Stream, generator
 from skvae._sparse import SparseRows
 
-MISSING_POSITION = 2.0
-"""Where a missing cell lies in the range of its column, which is from 0 to 1."""
+MISSING_POSITION = 2.0**18
+"""Where a missing cell lies in the range of its column, which is from 0 to 2^17."""
 
 CHUNK_VALUES = 1 << 18
 """Most values converted to float64 at a time: 2 MB."""
+
+MOST_ROWS_TO_SPREAD = 10_000
+"""Of more rows than that so many are held out that any will do."""
 
 RESIDENT_BYTES = 1 << 28
 """Rows up to so many bytes are converted once, larger ones whenever they are read."""
@@ -78,11 +81,21 @@ class Rows:
         weights = self.weights[positions]
         return Rows(self.X, self.index[positions], weights / weights.mean())
 
-    def split(self, n_held_out: int, seed: int) -> tuple["Rows", "Rows"]:
-        """Return (training rows, held-out rows), chosen at random."""
-        order = torch.randperm(len(self), generator=generator(seed, Stream.SPLIT))
-        held_out, train = order[:n_held_out].numpy(), order[n_held_out:].numpy()
-        return self.take(np.sort(train)), self.take(np.sort(held_out))
+    def split(self, n_held_out: int) -> tuple["Rows", "Rows"]:
+        """Return (training rows, held-out rows), alike in how far out they lie.
+
+        In order of their distance from the center, one row in every so many is held
+        out. A few drawn by chance may have more of the extreme rows than their share,
+        or none, and would tell more of that than of the state of a model.
+        """
+        order = np.arange(len(self))
+        if len(self) <= MOST_ROWS_TO_SPREAD:
+            order = np.argsort(_distances(self), kind="stable")
+        middles = (np.arange(n_held_out) + 0.5) * (len(self) / n_held_out)
+        is_held_out = np.zeros(len(self), dtype=bool)
+        is_held_out[order[middles.astype(int)]] = True
+        train, held_out = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+        return self.take(train), self.take(held_out)
 
 
 def _splitmix(values: np.ndarray) -> np.ndarray:
@@ -148,22 +161,57 @@ def column_ranges(X: np.ndarray | SparseRows) -> tuple[np.ndarray, np.ndarray]:
     return np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
 
 
-def position_hashes(X: np.ndarray | SparseRows) -> np.ndarray:
-    """Return a 64-bit hash of where each row lies in the range of each column.
+class _Positions:
+    """Where cells lie in the ranges of their columns, from 0 to 2^17; NaN stays NaN.
 
-    Positions are rounded to 2^-17 of the range, so that they survive the rounding of a
-    change of units.
+    Positions are rounded, so that they survive the rounding of a change of units.
     """
-    # Halves keep the range of columns with both signs from overflowing.
-    low, high = (0.5 * end for end in column_ranges(X))
-    width = np.where(high > low, high - low, 1.0)
+
+    def __init__(self, low: np.ndarray, high: np.ndarray) -> None:
+        # Halves keep the range of columns with both signs from overflowing.
+        self.low, high = 0.5 * low, 0.5 * high
+        self.width = np.where(high > self.low, high - self.low, 1.0)
+
+    def __call__(
+        self, cells: np.ndarray, columns: np.ndarray | slice = slice(None)
+    ) -> np.ndarray:
+        position = (0.5 * cells - self.low[columns]) / self.width[columns]
+        return np.rint(position * 2**17)
+
+
+def position_hashes(X: np.ndarray | SparseRows) -> np.ndarray:
+    """Return a 64-bit hash of where each row lies in the range of each column."""
+    positions = _Positions(*column_ranges(X))
 
     def bits(cells: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        position = (0.5 * cells - low[columns]) / width[columns]
+        position = positions(cells, columns)
         position[np.isnan(position)] = MISSING_POSITION
-        return np.rint(position * 2**17).astype(np.uint64)
+        return position.astype(np.uint64)
 
     return _hash_rows(X, bits)
+
+
+def _distances(rows: Rows) -> np.ndarray:
+    """Return how far rows lie from the center, by columns of equal variance, squared.
+
+    A missing cell adds nothing, and the units of columns do not matter at all.
+    """
+    ends = np.stack([column_ranges(X) for X, _ in rows.chunks()])
+    positions = _Positions(np.fmin.reduce(ends[:, 0]), np.fmax.reduce(ends[:, 1]))
+    n = total = squares = 0.0
+    for X, _ in rows.chunks():
+        position = positions(X)
+        n = n + np.isfinite(position).sum(axis=0)
+        total = total + np.nansum(position, axis=0)
+        squares = squares + np.nansum(np.square(position), axis=0)
+    n = np.maximum(n, 1)
+    center = total / n
+    variance = squares / n - np.square(center)
+    precision = np.divide(
+        1.0, variance, where=variance > 0.5, out=np.zeros_like(center)
+    )
+    parts = (np.square(positions(X) - center) for X, _ in rows.chunks())
+    return np.concatenate([np.nansum(part * precision, axis=1) for part in parts])
 
 
 def canonical_rows(X: np.ndarray | SparseRows, weights: np.ndarray) -> Rows:

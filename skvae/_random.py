@@ -19,7 +19,6 @@ class Stream(IntEnum):
     """What a draw is for; keeps streams with equal counters apart."""
 
     WEIGHTS = 1
-    SPLIT = 2
     ORDER = 3
     NOISE = 4
     VALIDATION = 5

@@ -1,7 +1,8 @@
 """The state of a training run: weights, history, snapshots, the best so far."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -9,6 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from skvae._optimizers import Optimizer
+
+AVERAGING_POWER = 8
+"""A state weighs by its number to this power, so that about the last ninth counts."""
 
 
 @dataclass
@@ -38,13 +42,20 @@ class History:
 
 
 class FlatWeights:
-    """All parameters of a module as one tensor, and their gradients as another."""
+    r"""All parameters of a module as one tensor, and their gradients as another.
+
+    Their average over a run, in which late states weigh most, takes out the noise of
+    single steps. It is that of polynomial decay (Shamir & Zhang 2013, equation 4): the
+    t-th state moves it by :math:`(1 + \eta) / (t + \eta)` of the way towards itself.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         parameters = [p for p in module.parameters() if p.requires_grad]
         self.data = torch.cat([p.detach().reshape(-1) for p in parameters])
         self.gradient = torch.zeros_like(self.data)
         self.decayed = torch.zeros_like(self.data)
+        self.average = self.data.clone()
+        self.n_averaged = 0
         start = 0
         for p in parameters:
             part = slice(start, start + p.numel())
@@ -53,11 +64,29 @@ class FlatWeights:
             self.decayed[part] = float(p.ndim > 1)
             start = part.stop
 
+    def take_into_average(self) -> None:
+        """Let the present state take part in the average."""
+        self.n_averaged += 1
+        part = (1 + AVERAGING_POWER) / (self.n_averaged + AVERAGING_POWER)
+        self.average.lerp_(self.data, part)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let the module have the averaged weights for a while."""
+        present = self.data.clone()
+        self.data.copy_(self.average)
+        try:
+            yield
+        finally:
+            self.data.copy_(present)
+
 
 class Snapshot(NamedTuple):
     """A copy of everything that an epoch changes, as tensors or as arrays."""
 
     weights: Any
+    average: Any
+    n_averaged: int
     slots: dict[str, Any]
     n_steps: int
 
@@ -65,22 +94,27 @@ class Snapshot(NamedTuple):
     def take(cls, weights: "FlatWeights", optimizer: Optimizer) -> "Snapshot":
         """Copy the present state."""
         slots = {name: slot.clone() for name, slot in optimizer.state.items()}
-        return cls(weights.data.clone(), slots, optimizer.n_steps)
+        data, average = weights.data.clone(), weights.average.clone()
+        return cls(data, average, weights.n_averaged, slots, optimizer.n_steps)
 
     def to_arrays(self) -> "Snapshot":
         """Return the same with NumPy arrays in place of tensors."""
         slots = {name: slot.cpu().numpy() for name, slot in self.slots.items()}
-        return Snapshot(self.weights.cpu().numpy(), slots, self.n_steps)
+        weights, average = self.weights.cpu().numpy(), self.average.cpu().numpy()
+        return self._replace(weights=weights, average=average, slots=slots)
 
     @classmethod
     def from_arrays(cls, arrays: "Snapshot") -> "Snapshot":
         """Return the same with tensors in place of NumPy arrays."""
         slots = {name: torch.tensor(slot) for name, slot in arrays.slots.items()}
-        return cls(torch.tensor(arrays.weights), slots, arrays.n_steps)
+        weights, average = torch.tensor(arrays.weights), torch.tensor(arrays.average)
+        return arrays._replace(weights=weights, average=average, slots=slots)
 
     def restore(self, weights: FlatWeights, optimizer: Optimizer) -> None:
         """Go back to this state."""
         weights.data.copy_(self.weights)
+        weights.average.copy_(self.average)
+        weights.n_averaged = self.n_averaged
         optimizer.n_steps = self.n_steps
         for name, slot in self.slots.items():
             optimizer.state[name].copy_(slot)

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -26,6 +27,9 @@ N_VALIDATION_LOSSES = 512
 N_DENSITY_DRAWS = 16
 """Draws per row of the bound by which a held-out density is told."""
 
+N_AVERAGED = 16
+"""States of an epoch, at least, that take part in the average, if it has as many."""
+
 LEAST_SLOWDOWN = 1e-4
 """A fit whose loss is not finite even with steps slowed down so much has failed."""
 
@@ -48,6 +52,7 @@ class Plan(NamedTuple):
     seed: int
     code_share: float = 0.0
     mask_fraction: float = 0.0
+    average: bool = False
 
 
 class Check(NamedTuple):
@@ -221,6 +226,9 @@ class Training:
             snapshot = Snapshot.from_arrays(resumed.snapshot)
             self._go_back(snapshot)
 
+    def _averaged(self) -> AbstractContextManager[None]:
+        return self.weights.averaged() if self.plan.average else nullcontext()
+
     def _snapshot(self) -> Snapshot:
         return Snapshot.take(self.weights, self.optimizer)
 
@@ -257,10 +265,12 @@ class Training:
     def _advance(self, before: Snapshot) -> bool:
         """Train an epoch, with smaller steps if need be; false if that is no help."""
         while self.slowdown >= LEAST_SLOWDOWN:
-            losses, check = self._epoch(), self.validate()
-            if all(map(math.isfinite, [*losses, check.loss])):
-                self._record(losses, check)
-                return True
+            losses = self._epoch()
+            with self._averaged():
+                check = self.validate()
+                if all(map(math.isfinite, [*losses, check.loss])):
+                    self._record(losses, check)
+                    return True
             self._slow_down(before)
         return False
 
@@ -281,10 +291,12 @@ class Training:
         return starts_linear and unbeaten
 
     def finish(self) -> Snapshot:
-        """Return to the best held-out state, if any; return the last state."""
+        """Set the weights to those that the run led to; return its last state."""
         last = self._snapshot()
         if self.best.weights is not None:
             self.weights.data.copy_(self.best.weights)
+        elif self.plan.average:
+            self.weights.data.copy_(self.weights.average)
         for p in self.model.parameters():
             p.grad = None
         return last
@@ -293,10 +305,11 @@ class Training:
         """Take one step per batch; return mean loss, reconstruction and KL."""
         plan, epoch = self.plan, self.first_epoch + self.n_epochs
         n_components = len(self.model.order)
-        device = self.train.device
+        device, n_steps = self.train.device, self.train.n_steps
+        spacing = max(1, n_steps // N_AVERAGED)
         terms, betas = [], []
         for step, (x, weights) in enumerate(self.train.shuffled(plan.seed, epoch)):
-            progress = self.n_epochs + step / self.train.n_steps
+            progress = self.n_epochs + step / n_steps
             random = generator(plan.seed, Stream.NOISE, epoch, step, device=device)
             shape = noise_shape(self.objective, x.shape[0], n_components)
             noise = torch.randn(
@@ -308,6 +321,8 @@ class Training:
             self.optimizer.tick()
             x = self._masked(x, epoch, step)
             terms.append(self.take(x, weights, noise, betas[-1], self._rate(progress)))
+            if plan.average and (step % spacing == 0 or step + 1 == n_steps):
+                self.weights.take_into_average()
         sums = torch.stack(terms).double()
         loss = sums[:, 0] + sums[:, 1] * torch.tensor(betas, device=device)
         totals = torch.stack((loss.sum(), *sums.sum(0))) / len(self.train)

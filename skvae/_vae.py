@@ -105,10 +105,16 @@ class VAETransformer(LatentTransformer):
         state returned.
     validation_fraction : "auto" or float, default="auto"
         Part of the distinct rows to hold out, in (0, 1). `"auto"`: 200 rows, but at
-        least 0.1 and at most 0.2 of them.
+        least 0.1 and at most 0.2 of them. Which rows follows from the rows alone:
+        every so many by distance from the center, or of their hashes where there are
+        more than 10,000.
     n_iter_no_change : "auto" or int, default="auto"
         Epochs without improvement after which training stops. `"auto"`: a fifth of
         `max_iter`, at least 10.
+    average : bool, default=True
+        Let the model of an epoch be an average of the weights so far, in which late
+        ones weigh most [4]_, not the last weights: the noise of single steps is no
+        part of it.
     handle_unknown : {"error", "missing"}, default="error"
         What becomes of a category that was not there in `fit`: an error, or a missing
         cell.
@@ -193,6 +199,9 @@ class VAETransformer(LatentTransformer):
        constrained variational framework. ICLR.
     .. [3] Tipping & Bishop (1999). Probabilistic principal component analysis. Journal
        of the Royal Statistical Society B 61(3). https://doi.org/10.1111/1467-9868.00196
+    .. [4] Shamir & Zhang (2013). Stochastic gradient descent for non-smooth
+       optimization: convergence results and optimal averaging schemes. ICML.
+       https://arxiv.org/abs/1212.1824
 
     Examples
     --------
@@ -241,6 +250,7 @@ class VAETransformer(LatentTransformer):
         early_stopping=True,
         validation_fraction="auto",
         n_iter_no_change="auto",
+        average=True,
         handle_unknown="error",
         mask_fraction="auto",
         warm_start=False,
@@ -266,6 +276,7 @@ class VAETransformer(LatentTransformer):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.average = average
         self.handle_unknown = handle_unknown
         self.mask_fraction = mask_fraction
         self.warm_start = warm_start

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -13,6 +14,7 @@ from skvae._batches import (
     position_hashes,
     resolve_device,
 )
+from skvae._sparse import SparseRows
 
 CPU = torch.device("cpu")
 
@@ -180,13 +182,31 @@ def test_rows_chunks_hold_at_least_a_row(monkeypatch, X):
     assert len(list(canonical_rows(X, np.ones(30)).chunks())) == 30
 
 
-def test_split_is_disjoint_complete_and_repeatable(X):
-    rows = canonical_rows(X, np.ones(30))
-    train, held_out = rows.split(7, seed=3)
+@pytest.mark.parametrize("most", [_batches.MOST_ROWS_TO_SPREAD, 1])
+def test_split_is_disjoint_and_complete(monkeypatch, X, most):
+    monkeypatch.setattr(_batches, "MOST_ROWS_TO_SPREAD", most)
+    train, held_out = canonical_rows(X, np.ones(30)).split(7)
     assert (len(train), len(held_out)) == (23, 7)
     assert_array_equal(np.sort(np.r_[train.index, held_out.index]), np.arange(30))
-    assert_array_equal(held_out.index, rows.split(7, seed=3)[1].index)
-    assert set(held_out.index) != set(rows.split(7, seed=4)[1].index)
+
+
+@pytest.mark.parametrize(
+    "convert", [np.asarray, lambda X: SparseRows(scipy.sparse.csr_array(X))]
+)
+def test_split_holds_out_every_fifth_row_by_distance(convert):
+    X = np.random.default_rng(0).standard_t(2, size=(50, 3)) * [1, 1e6, 1e-6]
+    X[3, 1] = np.nan
+    distances = np.nansum(np.square((X - np.nanmean(X, 0)) / np.nanstd(X, 0)), axis=1)
+    _, held_out = canonical_rows(convert(X), np.ones(50)).split(10)
+    ranks = distances.argsort().argsort()[held_out.index]
+    assert_array_equal(np.sort(ranks), np.arange(2, 50, 5))
+
+
+def test_split_follows_neither_the_order_of_rows_nor_their_units(X):
+    order = np.random.default_rng(1).permutation(30)
+    _, held_out = canonical_rows(X, np.ones(30)).split(7)
+    _, other = canonical_rows(X[order] * 1e6 + 1e6, np.ones(30)).split(7)
+    assert_array_equal(np.sort(order[other.index]), np.sort(held_out.index))
 
 
 # Batches

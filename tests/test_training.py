@@ -10,11 +10,12 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch.testing import assert_close
 
+from skvae import _training as _training_module
 from skvae._batches import Batches, Rows
 from skvae._model import Architecture
 from skvae._replay import Recording, Replayed
 from skvae._start import start_linear
-from skvae._state import Best, Resumed
+from skvae._state import AVERAGING_POWER, Best, Resumed
 from skvae._training import CLIP_PER_FEATURE, Plan, Training
 from skvae.likelihoods import Gaussian
 from skvae.objectives import Terms, elbo, reconstruction
@@ -398,15 +399,18 @@ def test_training_interrupted_while_validating_keeps_the_last_whole_epoch():
     assert len(history.loss) == len(history.validation) - 1 == training.n_epochs
 
 
+@pytest.mark.parametrize("average", [False, True])
 @pytest.mark.parametrize("solver", ["adam", "adamw", "rmsprop", "sgd"])
-def test_training_resumed_equals_one_run(solver):
-    whole = _run(_training(solver=solver, max_iter=6))
-    first = _run(_training(solver=solver, max_iter=4))
+def test_training_resumed_equals_one_run(solver, average):
+    whole = _run(_training(solver=solver, average=average, max_iter=6))
+    first = _run(_training(solver=solver, average=average, max_iter=4))
     snapshot = first.finish().to_arrays()
     resumed = Resumed(snapshot, solver, first.n_epochs, first.history)
     model = copy.deepcopy(first.model)
-    second = _run(_training(model, solver=solver, max_iter=2, resumed=resumed))
+    options = {"solver": solver, "average": average, "resumed": resumed}
+    second = _run(_training(model, max_iter=2, **options))
     assert torch.equal(_weights(second), _weights(whole))
+    assert torch.equal(second.weights.average, whole.weights.average)
     assert second.history == whole.history
     assert len(first.history.loss) == 4
 
@@ -422,6 +426,58 @@ def test_training_resumed_goes_on_from_the_last_state_and_remembers_the_best():
     _run(second).finish()
     assert torch.equal(second.weights.data, start)
     assert len(second.history.validation) == 13
+
+
+# The average
+
+
+def _states_of_steps(**options):
+    """Return the weights after each step of a training, and the training."""
+    training, states = _training(**options), []
+    take = training.take
+
+    def spy(*inputs):
+        answer = take(*inputs)
+        states.append(_weights(training))
+        return answer
+
+    training.take = spy
+    return states, _run(training)
+
+
+def test_training_ends_with_the_average_of_its_states():
+    states, training = _states_of_steps(average=True, max_iter=4)
+    t = np.arange(1, len(states) + 1)
+    # What is left of a state's part after all later ones have moved the average.
+    parts = (1 + AVERAGING_POWER) / (t + AVERAGING_POWER)
+    left = np.append(np.cumprod((1 - parts)[::-1])[::-1][1:], 1.0)
+    expected = (parts * left) @ torch.stack(states).double().numpy()
+    training.finish()
+    assert_close(training.weights.data.double().numpy(), expected, rtol=1e-5, atol=1e-6)
+    assert (parts * left)[-2:].sum() > 2 * (parts * left)[:2].sum()
+
+
+def test_training_without_average_ends_with_its_last_state():
+    states, training = _states_of_steps(max_iter=4)
+    training.finish()
+    assert torch.equal(training.weights.data, states[-1])
+
+
+def test_training_checks_and_keeps_the_average():
+    options = {"average": True, "held_out": True, "max_iter": 5}
+    _, training = _states_of_steps(**options, learning_rate_init=0.05)
+    training.finish()
+    least = min(training.history.validation)
+    assert training.best.loss == training.validate().loss == least
+    assert len(training.history.validation) == 6
+
+
+def test_training_takes_some_states_of_a_long_epoch_into_its_average(monkeypatch):
+    monkeypatch.setattr(_training_module, "N_AVERAGED", 2)
+    training = _training(average=True, batch_size=4, max_iter=3)
+    assert training.train.n_steps == 10
+    # Steps 1 and 6 of each epoch, and its last.
+    assert _run(training).weights.n_averaged == 9
 
 
 # The end
