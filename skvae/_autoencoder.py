@@ -80,6 +80,9 @@ class AutoencoderTransformer(LatentTransformer):
     warm_start : bool, default=False
         Go on from the fitted state when `fit` is called again. Scaling, seed and
         `beta` of the first fit are kept; schedules of the learning rate start again.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Precision of the networks' products while training. `"bfloat16"` keeps 8 bits
+        of each factor; weights, losses and all answers stay float32 or better.
     device : str or torch.device, default="auto"
         Where to train and answer. `"auto"`: a CUDA GPU if there is one, else the CPU.
     random_state : int, RandomState instance or None, default=None
@@ -179,6 +182,7 @@ class AutoencoderTransformer(LatentTransformer):
         handle_unknown="error",
         mask_fraction="auto",
         warm_start=False,
+        precision="float32",
         device="auto",
         random_state=None,
         verbose=False,
@@ -202,6 +206,7 @@ class AutoencoderTransformer(LatentTransformer):
         self.handle_unknown = handle_unknown
         self.mask_fraction = mask_fraction
         self.warm_start = warm_start
+        self.precision = precision
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

@@ -96,6 +96,7 @@ class LatentTransformer(
             StrOptions({"auto"}),
             Interval(Real, 0, 1, closed="both"),
         ],
+        "precision": [StrOptions({"float32", "bfloat16"})],
         "warm_start": ["boolean"],
         "device": [str, torch.device],
         "random_state": ["random_state"],
@@ -310,6 +311,7 @@ class LatentTransformer(
             seed=seed,
             mask_fraction=settings["mask_fraction"],
             average=self.average,
+            precision=self.precision,
         )
 
     def _train(self, training, X, rows, static):

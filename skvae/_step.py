@@ -36,12 +36,19 @@ class AutogradStep:
     objective : Objective
     weights : FlatWeights
         Of that model; `weights.gradient` takes what a call gives.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the products of the networks.
     """
 
     def __init__(
-        self, model: Model, objective: Objective, weights: FlatWeights
+        self,
+        model: Model,
+        objective: Objective,
+        weights: FlatWeights,
+        precision: str = "float32",
     ) -> None:
         self.model, self.objective, self.weights = model, objective, weights
+        self.rounds = precision == "bfloat16"
 
     def __call__(
         self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: Any
@@ -57,7 +64,11 @@ class AutogradStep:
             Weight of the second term, the KL term.
         """
         self.weights.gradient.zero_()
-        terms = self.objective(self.model, x, noise)
+        # Weights rounded once would be those of an earlier step when it is replayed.
+        with torch.autocast(
+            x.device.type, torch.bfloat16, self.rounds, cache_enabled=False
+        ):
+            terms = self.objective(self.model, x, noise)
         sums = torch.stack((terms.reconstruction, terms.kl)) @ row_weights
         (sums[0] + beta * sums[1]).backward()
         return sums.detach()
@@ -208,8 +219,13 @@ def _can_be_written(model: Model, objective: Objective) -> bool:
     return objective is elbo and type(model.prior) is StandardNormalModel
 
 
-def step_for(model: Model, objective: Objective, weights: FlatWeights) -> Step:
+def step_for(
+    model: Model,
+    objective: Objective,
+    weights: FlatWeights,
+    precision: str = "float32",
+) -> Step:
     """Return the fastest step that gives the gradient of an objective."""
-    if _can_be_written(model, objective):
+    if precision == "float32" and _can_be_written(model, objective):
         return WrittenStep(model, weights)
-    return AutogradStep(model, objective, weights)
+    return AutogradStep(model, objective, weights, precision)

@@ -53,6 +53,7 @@ class Plan(NamedTuple):
     code_share: float = 0.0
     mask_fraction: float = 0.0
     average: bool = False
+    precision: str = "float32"
 
 
 class Check(NamedTuple):
@@ -167,7 +168,7 @@ class Training:
             plan,
         )
         self.weights = FlatWeights(model)
-        self.step = step_for(model, objective, self.weights)
+        self.step = step_for(model, objective, self.weights, plan.precision)
         self.take: Callable[..., Tensor] = self._take_step
         self.optimizer = SOLVERS[plan.solver](
             self.weights.data, plan.alpha, self.weights.decayed

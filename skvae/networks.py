@@ -97,10 +97,11 @@ class Perceptron(nn.Module):
         return self.head.bias
 
     def forward(self, h: Tensor) -> Tensor:
-        activate = ACTIVATIONS[self.activation].forward
+        activate, dtype = ACTIVATIONS[self.activation].forward, h.dtype
         for layer in self.hidden:
             h = activate(layer(h))
-        return self.head(h)
+        # Whatever the precision of the products is, sums of outputs are not rounded.
+        return self.head(h).to(dtype)
 
 
 class _Network(nn.Module):
@@ -131,6 +132,11 @@ class _Network(nn.Module):
     def bias(self) -> nn.Parameter:
         """Bias of the outputs."""
         return self.perceptron.bias
+
+    def path(self, h: Tensor) -> Tensor:
+        """Return what the linear path adds, in the precision of its weights."""
+        with torch.autocast(h.device.type, enabled=False):
+            return F.linear(h, self.linear)
 
 
 LOG_VAR_BOUNDS = (-30.0, 10.0)
@@ -187,7 +193,7 @@ class Encoder(_Network):
             mean, log_var = mean.chunk(2, dim=-1)
             log_var = bound_log_var(log_var)
         if self.linear is not None:
-            mean = mean + F.linear(h, self.linear)
+            mean = mean + self.path(h)
         return mean, log_var
 
 
@@ -223,4 +229,4 @@ class Decoder(_Network):
     def forward(self, z: Tensor) -> Tensor:
         """Return the outputs."""
         outputs = self.perceptron(z)
-        return outputs if self.linear is None else outputs + F.linear(z, self.linear)
+        return outputs if self.linear is None else outputs + self.path(z)

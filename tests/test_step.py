@@ -1,12 +1,14 @@
 """The written-out step follows autograd, whatever the model is made of."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 from torch.testing import assert_close
 
-from skvae import _products, _step
+from skvae import VAETransformer, _products, _step
 from skvae._batches import Batches, Rows
 from skvae._model import Architecture
 from skvae._state import FlatWeights
@@ -155,3 +157,58 @@ def test_written_step_trains_to_the_same_weights_in_100_steps(solver):
     written = trained(WrittenStep)
     error = torch.linalg.vector_norm(written - plain) / torch.linalg.vector_norm(plain)
     assert float(error) < 1e-6
+
+
+# Precision
+
+
+@pytest.mark.parametrize("prior", [True, False])
+def test_step_in_bfloat16_follows_float32_to_its_eight_bits(prior):
+    model, objective = _model(prior=prior), elbo if prior else reconstruction
+    batch = _batch(model)
+    weights = FlatWeights(model)
+    exact_terms = step_for(model, objective, weights)(*batch, 0.7)
+    exact = weights.gradient.clone()
+    step = step_for(model, objective, weights, "bfloat16")
+    terms = step(*batch, 0.7)
+    assert weights.gradient.dtype == weights.data.dtype == torch.float32
+    assert_close(terms, exact_terms, rtol=0.02, atol=0)
+    error = (weights.gradient - exact).norm() / exact.norm()
+    # Rounding is there, and no more of it than a few products in a row make.
+    assert 1e-4 < float(error) < 4 * 2.0**-8
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_fit_in_bfloat16_answers_in_float32_or_better():
+    X = load_digits().data[:400]
+    plain, rounded = (
+        VAETransformer(4, precision=precision, max_iter=20, tol=None, random_state=0)
+        for precision in ("float32", "bfloat16")
+    )
+    gap = plain.fit(X).score(X) - rounded.fit(X).score(X)
+    assert 0 < abs(gap) < 0.05 * abs(plain.score(X))
+    assert {p.dtype for p in rounded.module_.parameters()} == {torch.float32}
+    one, all_rows = rounded.transform(X[:1]), rounded.transform(X)
+    assert one.dtype == np.float64
+    np.testing.assert_allclose(one, all_rows[:1], rtol=1e-12)
+
+
+def test_fits_of_two_precisions_in_two_threads_do_not_meet():
+    X = load_digits().data[:200]
+
+    def curve(precision):
+        model = VAETransformer(
+            precision=precision, max_iter=5, tol=None, random_state=0
+        )
+        return model.fit(X).loss_curve_
+
+    jobs = ["bfloat16", "float32"] * 2
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(curve, jobs))
+    assert together == [curve(precision) for precision in jobs]
+    assert together[0] != together[1]
+
+
+def test_precision_must_be_known():
+    with pytest.raises(ValueError, match="'precision' parameter"):
+        VAETransformer(precision="float16").fit(X)
