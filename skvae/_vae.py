@@ -55,6 +55,7 @@ class VAETransformer(LatentTransformer):
         `"auto"`: 1 - `code_share`; but rising to that from 0 during the first half of
         the fit, `WarmUp(part=0.5)`, where the linear start is weak: its largest
         eigenvalue is at most twice its noise, and a full KL term would keep it there.
+        With another `objective` than `"elbo"`, always 1; it must not be less then.
     code_share : "auto" or float, default="auto"
         Share s of the rows of a batch, in [0, 1), that are decoded at the mean of their
         posterior instead of at a draw. With `beta` = 1 - s the loss is (1 - s) times
@@ -474,7 +475,14 @@ class VAETransformer(LatentTransformer):
             and not model.masks
             and self._objective is objectives.elbo
         )
-        return resolve_weights(self.beta, self.code_share, signal_to_noise, trades)
+        if self._objective is not objectives.elbo:
+            # Other bounds hardly limit the divergence, so that less weight rewards it.
+            signal_to_noise = None
+        beta, share = resolve_weights(
+            self.beta, self.code_share, signal_to_noise, trades
+        )
+        objectives.check_beta(self._objective, beta)
+        return beta, share
 
     @staticmethod
     def _information(model, x, center):

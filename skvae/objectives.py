@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skvae._model import Model
+from skvae.schedules import Schedule
 
 __all__ = [
     "BOUNDS",
@@ -160,8 +161,9 @@ class IWAE(BaseEstimator):
 
     Notes
     -----
-    With `beta` other than 1, (beta - 1) times the divergence of the posterior from the
-    prior is added to the loss.
+    With `beta` above 1, (beta - 1) times the divergence of the posterior from the prior
+    is added to the loss. Below 1 it would be rewarded, and the bound, to which the best
+    draws of a wide posterior count, hardly limits it: that is an error.
 
     References
     ----------
@@ -209,6 +211,16 @@ def as_objective(value: Any) -> Objective:
             f"n_draws of {objective!r} must be a positive integer. Got {n_draws!r}."
         )
     return objective
+
+
+def check_beta(objective: Objective, beta: Schedule) -> None:
+    """Raise ValueError where a loss would have no lower bound to speak of."""
+    least = min(beta(0, 1), beta(1, 1))
+    if getattr(objective, "n_draws", 1) > 1 and least < 1.0:
+        raise ValueError(
+            f"objective={objective!r} requires beta >= 1 throughout. Got {beta!r}, "
+            f"which is {least:g} at one end. Use beta=1.0, or objective='elbo'."
+        )
 
 
 def noise_shape(objective: Objective, n_rows: int, n_components: int) -> tuple:

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from torch.distributions import Independent, Normal, kl_divergence
 
+from skvae import VAETransformer
 from skvae._batches import Rows
 from skvae._model import Architecture
 from skvae._start import start_linear
@@ -24,6 +25,7 @@ from skvae.objectives import (
     reconstruction,
 )
 from skvae.priors import StandardNormal
+from skvae.schedules import WarmUp
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 2)) @ RNG.normal(size=(2, 4)) * 2 + RNG.normal(size=(50, 4))
@@ -200,3 +202,21 @@ def test_objectives_are_known_by_name():
 def test_weighted_bound_without_draws_is_refused(n_draws):
     with pytest.raises(ValueError, match=r"n_draws of IWAE.*positive integer"):
         as_objective(IWAE(n_draws=n_draws))
+
+
+@pytest.mark.parametrize(("beta", "least"), [(0.5, "0.5"), (WarmUp(), "0")])
+def test_importance_weighted_bound_refuses_to_reward_divergence(beta, least):
+    vae = VAETransformer(objective="iwae", beta=beta)
+    with pytest.raises(ValueError, match=rf"requires beta >= 1.*is {least} at one end"):
+        vae.fit(np.random.default_rng(0).normal(size=(20, 3)))
+
+
+def test_importance_weighted_fit_of_a_weak_start_stays_bounded():
+    X = np.random.default_rng(0).normal(size=(300, 6))
+    X[np.random.default_rng(1).random(X.shape) < 0.2] = np.nan
+    options = {"objective": "iwae", "max_iter": 30, "tol": None, "random_state": 0}
+    with pytest.warns(UserWarning, match="carry nothing"):
+        vae = VAETransformer(**options).fit(X)
+    # Nothing is to be found; rewarded, the divergence would go beyond a nat.
+    assert repr(vae.beta_) == "Constant()"
+    assert max(vae.kl_curve_) < 0.5
