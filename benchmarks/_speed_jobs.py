@@ -68,6 +68,7 @@ class Skvae(Job):
             batch_size=self.batch_size,
             max_iter=n_epochs,
             early_stopping=False,
+            average=False,
             tol=None,
             beta=1.0,
             device="cpu",

@@ -17,6 +17,7 @@ import time
 import warnings
 from itertools import product
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
@@ -213,6 +214,34 @@ def table(results, task, value, rows, columns, best):
     return "\n".join(lines)
 
 
+def imputation_verdict(results, methods):
+    """Return on how many tables `VAEImputer` has the least error, as text."""
+    wins, others = [], [method for method in methods if method != "VAEImputer"]
+    for name in IMPUTATION:
+        errors = {
+            m: mean_over_seeds(results, "imputation", name, m, "error") for m in methods
+        }
+        if errors["VAEImputer"] < min(errors[m] for m in others):
+            wins.append(name)
+    return f"VAEImputer has the least error on {len(wins)} of {len(IMPUTATION)} tables."
+
+
+def anomaly_verdict(results):
+    """Return on which tables the detector is behind the others, as text."""
+
+    def auc(name, method):
+        return mean_over_seeds(results, "anomaly", name, method, "auc")
+
+    own = {name: auc(name, "VAEOutlierDetector") for name in ANOMALY}
+    behind = [n for n in ANOMALY if own[n] < auc(n, "pyod PCA") - 0.02]
+    below = [n for n in ANOMALY if own[n] <= auc(n, "pyod VAE")]
+    return (
+        "VAEOutlierDetector is more than 0.02 behind PCA on "
+        f"{', '.join(behind) or 'none'}, and not above pyod's variational autoencoder "
+        f"on {', '.join(below) or 'none'}."
+    )
+
+
 def report(path, folder):
     """Write the page."""
     results = read(path)
@@ -222,6 +251,8 @@ def report(path, folder):
     n_seeds = len({seed for *_, seed in results})
     page = PAGE.format(
         n_seeds=n_seeds,
+        imputation_verdict=imputation_verdict(results, methods),
+        anomaly_verdict=fill(anomaly_verdict(results), 88),
         errors=table(results, "imputation", "error", IMPUTATION, methods, min),
         covered=table(results, "imputation", "covered", IMPUTATION, ours, lambda _: 0),
         seconds=table(results, "imputation", "cpu", IMPUTATION, methods, min),
@@ -247,6 +278,8 @@ hidden cells, in standard deviations of the column. A seed is another mask.
 
 {errors}
 
+{imputation_verdict}
+
 Part of the hidden cells that lie in the interval from the 5 % to the 95 % quantile of
 200 imputations, which should be 0.9:
 
@@ -263,6 +296,8 @@ Area under the ROC curve of the anomalies of ADBench's tables, all rows being tr
 rows:
 
 {auc}
+
+{anomaly_verdict}
 
 Seconds of CPU time to fit:
 

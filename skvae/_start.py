@@ -15,6 +15,12 @@ from skvae.objectives import Objective
 NOISE_FACTORS = (1.0, 3.0, 10.0, 30.0, 100.0)
 """Factors of the noise that are tried where the linear start is an approximation."""
 
+MOST_EXACT = 4096
+"""Rows or columns up to which eigenvectors are computed from all inner products."""
+
+N_PASSES, N_SPARE = 6, 10
+"""Passes over more than that, and axes that are followed beside those asked for."""
+
 N_ROWS_TO_TRY = 1000
 """Rows on which they are compared."""
 
@@ -53,10 +59,9 @@ def _leading(symmetric: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
 def _principal_axes(model: Model, rows: Rows, n_axes: int) -> _PrincipalAxes:
     """Return the weighted principal axes of the encoder's inputs."""
     center = sum(weights @ h for h, weights in _encoder_inputs(model, rows))
-    deviations = (
-        (h - center) * np.sqrt(weights)[:, None]
-        for h, weights in _encoder_inputs(model, rows)
-    )
+    if min(len(rows), len(center)) > MOST_EXACT:
+        return _axes_by_iteration(model, rows, center, n_axes)
+    deviations = _deviations(model, rows, center)
     if len(rows) >= len(center):
         covariance = sum(h.T @ h for h in deviations)
         values, vectors = _leading(covariance, n_axes)
@@ -68,6 +73,33 @@ def _principal_axes(model: Model, rows: Rows, n_axes: int) -> _PrincipalAxes:
     values = values[kept]
     vectors = h.T @ vectors[:, kept] / np.sqrt(values)
     return _PrincipalAxes(center, values, vectors, np.square(h).sum(axis=0))
+
+
+def _deviations(model: Model, rows: Rows, center: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the encoder's inputs less their mean, times the roots of their weights."""
+    for h, weights in _encoder_inputs(model, rows):
+        yield (h - center) * np.sqrt(weights)[:, None]
+
+
+def _axes_by_iteration(
+    model: Model, rows: Rows, center: np.ndarray, n_axes: int
+) -> _PrincipalAxes:
+    """Return the principal axes by subspace iteration, a pass over the rows each.
+
+    It needs the memory of some vectors, not that of a square matrix (Halko, Martinsson
+    & Tropp 2011, algorithm 4.4, with the covariance as the matrix).
+    """
+    size = min(n_axes + N_SPARE, len(center), len(rows))
+    random = np.random.default_rng(0)
+    image, variances = random.normal(size=(len(center), size)), np.zeros_like(center)
+    for _ in range(N_PASSES):
+        basis = np.linalg.qr(image)[0]
+        image, variances = np.zeros_like(basis), np.zeros_like(center)
+        for h in _deviations(model, rows, center):
+            image += h.T @ (h @ basis)
+            variances += np.square(h).sum(axis=0)
+    values, mixing = _leading(basis.T @ image, n_axes)
+    return _PrincipalAxes(center, values, basis @ mixing, variances)
 
 
 def _residual_variance(axes: _PrincipalAxes) -> float:

@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn.decomposition import PCA
 from torch.testing import assert_close
 
-from skvae import VAETransformer
+from skvae import VAETransformer, _start
 from skvae._batches import Rows
 from skvae._model import Architecture
 from skvae._start import expected_gain, start_linear, start_marginal
@@ -125,6 +125,18 @@ def test_start_linear_with_fewer_rows_than_columns_is_the_same(n_columns):
     assert_allclose(
         _log_weights(few, wide).mean(0), _log_weights(many, wide).mean(0), rtol=1e-7
     )
+
+
+@pytest.mark.parametrize("n_rows", [25, 300])
+def test_start_linear_by_iteration_is_the_same(monkeypatch, n_rows):
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(n_rows, 3)) @ rng.normal(size=(3, 40))
+    rows = _rows(signal + 0.3 * rng.normal(size=(n_rows, 40)))
+    exact = _started(rows, K=3)
+    monkeypatch.setattr(_start, "MOST_EXACT", 20)
+    followed = _started(rows, K=3)
+    for part, other in zip(_linear_map(followed), _linear_map(exact), strict=True):
+        assert_allclose(part, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("K", [7, 8, 12, 20])
