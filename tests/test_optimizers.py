@@ -68,3 +68,21 @@ def test_optimizer_state_is_all_that_it_remembers(name):
             other.step(gradient.clone(), 0.01)
         optimizer.step(gradient.clone(), 0.01)
     assert torch.equal(weights, copy)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_optimizer_state_ends_at_zero_and_never_below_normal_numbers(name):
+    weights = torch.ones(3, dtype=torch.float32)
+    optimizer = SOLVERS[name](weights, 0.0, torch.zeros(3))
+    gradient = torch.tensor([1e-6, -1.0, 0.0])
+    for _ in range(1500):
+        optimizer.step(gradient.clone(), 1e-3)
+        gradient.zero_()
+        for slot in optimizer.state.values():
+            size = slot.abs()
+            assert not ((size > 0) & (size < torch.finfo(torch.float32).tiny)).any()
+    fading = [
+        s for n, s in optimizer.state.items() if n != "square" or name == "rmsprop"
+    ]
+    assert fading
+    assert all((slot == 0).all() for slot in fading)
