@@ -56,10 +56,11 @@ def learn_columns(estimator: Any, X: Any, handle_unknown: str) -> tuple[Array, K
             f"{likelihood!r}. Choose one such as 'poisson', or pass dense rows."
         )
     layout = layout.with_categories(table, coded)
-    rows: Any = _finite(layout.encode(table, handle_unknown), layout)
+    rows: Any = layout.encode(table, handle_unknown)
+    extent = _extent(rows, layout)
     names = [column.name for column in layout.columns]
     likelihood = sized(likelihood, layout).resolve(rows, names)
-    _check_domain(rows, likelihood, layout)
+    _check_domain(rows, extent, likelihood, layout)
     return rows, Known(layout, likelihood, repr(estimator.likelihood))
 
 
@@ -77,13 +78,20 @@ def check_rows(estimator: Any, X: Any, known: Known, handle_unknown: str) -> Arr
     """
     layout, likelihood, _ = known
     table = _table_or_array(estimator, X, layout, reset=False)
-    rows = _finite(layout.encode(table, handle_unknown), layout)
-    _check_domain(rows, likelihood, layout)
+    rows = layout.encode(table, handle_unknown)
+    _check_domain(rows, _extent(rows, layout), likelihood, layout)
     return rows
 
 
-def _check_domain(rows: Array, likelihood: Likelihood, layout: Layout) -> None:
+def _check_domain(
+    rows: Array,
+    extent: tuple[float, float],
+    likelihood: Likelihood,
+    layout: Layout,
+) -> None:
     """Raise ValueError where an observed cell is outside its column's domain."""
+    if likelihood.admits(*extent):
+        return
     parts = [slice(None)]
     if isinstance(rows, SparseRows):
         parts = list(row_slices(*rows.shape))
@@ -147,17 +155,21 @@ def _with_nan(X: Any) -> Any:
     return np.where(is_na(X).astype(bool), np.nan, X)
 
 
-def _finite(X: Array, layout: Layout) -> Array:
-    """Return X if it has no infinite value, or say where one is."""
+def _extent(X: Array, layout: Layout) -> tuple[float, float]:
+    """Return least and largest value of X, or say where an infinite one is.
+
+    They are NaN if a cell is missing, and not looked for in sparse rows.
+    """
     if isinstance(X, SparseRows) and not np.isinf(X.values).any():
-        return X
+        return np.nan, np.nan
+    ends = []
     for part in row_slices(*X.shape):
-        # A sum is finite only if every term is, and needs no array of booleans.
-        with np.errstate(over="ignore", invalid="ignore"):
-            suspicious = not np.isfinite(X[part].sum())
-        if suspicious:
-            _refuse_infinite(X[part], part.start, _namer(layout))
-    return X
+        chunk = X[part]
+        ends.append((chunk.min(), chunk.max()))
+        if not np.isfinite(ends[-1]).all():
+            _refuse_infinite(chunk, part.start, _namer(layout))
+    low, high = np.transpose(ends)
+    return low.min(), high.max()
 
 
 def _namer(layout: Layout) -> Callable[[int], str]:

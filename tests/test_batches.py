@@ -11,6 +11,7 @@ from skvae._batches import (
     Batches,
     canonical_rows,
     content_hashes,
+    has_missing,
     position_hashes,
     resolve_device,
 )
@@ -252,6 +253,14 @@ def test_batches_are_prepared_and_in_order_across_chunks(X, small_chunks):
 
 
 # Devices
+
+
+@pytest.mark.parametrize("row", [0, 13, 29])
+def test_missing_cells_are_found_in_any_chunk(X, small_chunks, row):
+    assert not has_missing(X)
+    assert not has_missing(X.astype(np.int8))
+    X[row, 1] = np.nan
+    assert has_missing(X)
 
 
 def test_device_auto_is_the_cpu_without_a_gpu(monkeypatch):

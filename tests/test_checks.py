@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from skvae import AutoencoderTransformer, VAETransformer
+from skvae import AutoencoderTransformer, VAETransformer, _batches
 from skvae.likelihoods import Gaussian
 from skvae.schedules import Constant, WarmUp
 
@@ -47,6 +47,16 @@ def test_infinite_value_is_named_by_column_and_row(vae, method, value, with_miss
         getattr(vae, method)(frame)
 
 
+@pytest.mark.parametrize("method", ["fit", "transform"])
+def test_infinite_value_is_named_whatever_the_chunk(vae, method, monkeypatch):
+    monkeypatch.setattr(_batches, "CHUNK_VALUES", 2 * X.shape[1])
+    frame = FRAME.copy()
+    frame.iloc[[2, 6], 0] = np.nan
+    frame.loc[7, "height"] = -np.inf
+    with pytest.raises(ValueError, match=r"Got inf in column 'height', row 7"):
+        getattr(vae, method)(frame)
+
+
 def test_large_finite_values_are_not_taken_for_infinite():
     huge = X * 1e307
     VAETransformer(max_iter=1, tol=None).fit(huge)
@@ -79,6 +89,16 @@ def test_bernoulli_value_outside_the_unit_interval_is_named(value):
     frame.loc[3, "paper"] = value
     with pytest.raises(ValueError, match=rf"Got {value} in column 'paper'.*gaussian"):
         VAETransformer(likelihood="bernoulli").fit(frame)
+
+
+@pytest.mark.parametrize("name", ["bernoulli", "continuous_bernoulli", "log_normal"])
+def test_domain_is_checked_beside_missing_cells(name, monkeypatch):
+    monkeypatch.setattr(_batches, "CHUNK_VALUES", 6)
+    values = np.full((20, 3), 0.5)
+    values[[3, 18], 0] = np.nan
+    values[11, 2] = -0.25
+    with pytest.raises(ValueError, match=r"requires .* Got -0\.25 in column 2"):
+        VAETransformer(likelihood=name).fit(values)
 
 
 def test_bernoulli_domain_is_checked_in_transform():

@@ -38,6 +38,26 @@ def test_gpu_fit_that_stays_linear_is_the_cpu_fit(iris):
     np.testing.assert_allclose(Z[1], Z[0], atol=1e-4)
 
 
+def test_gpu_steps_in_bfloat16_are_recorded_and_train(iris, monkeypatch):
+    recorded = []
+
+    def record(take, inputs):
+        recording = record_cuda_graph(take, inputs)
+        recorded.append(len(inputs[0]))
+        return recording
+
+    monkeypatch.setattr(Replayed.__init__, "__defaults__", (record,))
+    params = {"max_iter": 5, "tol": None, "random_state": 0, "device": "cuda"}
+    exact = VAETransformer(**params).fit(iris)
+    n_recorded = len(recorded)
+    rounded = VAETransformer(precision="bfloat16", **params).fit(iris)
+    assert len(recorded) == 2 * n_recorded > 0
+    assert rounded.loss_curve_ != exact.loss_curve_
+    # One rounding, of 2^-8, in each of a row's outputs.
+    difference = rounded.validation_curve_[-1] - exact.validation_curve_[-1]
+    assert abs(difference) < iris.shape[1] * 2.0**-8
+
+
 @pytest.mark.parametrize("likelihood", [Gaussian(), Bernoulli()], ids=repr)
 def test_gpu_steps_of_a_graph_are_the_eager_steps(likelihood, iris, monkeypatch):
     def fitted():

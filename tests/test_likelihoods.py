@@ -60,6 +60,17 @@ def _grid(case, model, outputs):
     return np.arange(float(n)), 1.0
 
 
+@pytest.mark.parametrize(
+    "ends", [(0.0, 1.0), (0.1, 0.9), (-0.1, 0.9), (0.1, 1.1), (0.0, 3.0), (1e-9, 7.0)]
+)
+def test_likelihood_admits_no_values_that_its_check_refuses(case, ends):
+    spec = case.spec.resolve(case.X)
+    X = np.repeat(np.linspace(*ends, 9)[:, None], case.X.shape[1], axis=1)
+    if spec.admits(*ends):
+        spec.check_domain(X, str)
+    assert not spec.admits(np.nan, np.nan)
+
+
 @pytest.mark.parametrize("column", range(4))
 def test_likelihood_of_a_column_has_total_mass_one(case, column):
     if isinstance(case.spec, Columns):

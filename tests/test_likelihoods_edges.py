@@ -154,6 +154,12 @@ def test_likelihood_inside_its_domain_is_accepted():
     Gaussian().check_domain(EXTREME, str)
 
 
+def test_likelihood_of_an_interval_admits_it_whole():
+    assert Bernoulli().admits(0.0, 1.0)
+    assert ContinuousBernoulli().admits(0.0, 1.0)
+    assert LogNormal().admits(1e-300, 1e300)
+
+
 def test_likelihood_statistics_leave_X_unchanged():
     X = REAL.copy()
     X.setflags(write=False)

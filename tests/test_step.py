@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch.testing import assert_close
 
-from skvae import VAETransformer, _products, _step
+from skvae import AutoencoderTransformer, VAETransformer, _products, _step
 from skvae._batches import Batches, Rows
 from skvae._model import Architecture
 from skvae._state import FlatWeights
@@ -16,7 +16,7 @@ from skvae._step import AutogradStep, WrittenStep, step_for
 from skvae._training import Plan, Training
 from skvae.likelihoods import Bernoulli, Gaussian
 from skvae.networks import ACTIVATIONS
-from skvae.objectives import elbo, reconstruction
+from skvae.objectives import IWAE, elbo, reconstruction
 from skvae.priors import StandardNormal
 from skvae.schedules import Constant
 
@@ -177,6 +177,42 @@ def test_step_in_bfloat16_follows_float32_to_its_eight_bits(prior):
     # Rounding is there, and no more of it than a few products in a row make.
     assert 1e-4 < float(error) < 4 * 2.0**-8
     assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize("objective", [elbo, IWAE(4)], ids=["elbo", "iwae"])
+@pytest.mark.parametrize("linear", [True, False])
+def test_bfloat16_goes_no_further_than_the_networks(linear, objective):
+    model = _model(linear=linear)
+    x, _, noise = _batch(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.encoder.perceptron.hidden[0](x).dtype is torch.bfloat16
+        outputs = (*model.encoder(x), model.decoder(noise), *objective(model, x, noise))
+    assert {values.dtype for values in outputs} == {torch.float32}
+
+
+@pytest.mark.parametrize("cls", [VAETransformer, AutoencoderTransformer])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_fit_in_bfloat16_ends_where_one_in_float32_does(cls, likelihood):
+    X = load_digits().data / 16
+    exact, rounded = (
+        cls(
+            likelihood=likelihood,
+            hidden_layer_sizes=32,
+            init="random",
+            learning_rate_init=0.01,
+            max_iter=30,
+            tol=None,
+            precision=precision,
+            random_state=0,
+        ).fit(X)
+        for precision in ("float32", "bfloat16")
+    )
+    # The start is the same, and validation rounds nothing.
+    assert rounded.validation_curve_[0] == exact.validation_curve_[0]
+    # Where an output is off by 2^-8, the loss of its cell is by so many nats or less.
+    allowed = X.shape[1] * 2.0**-8
+    assert exact.validation_curve_[0] - exact.best_loss_ > 5 * allowed
+    assert 0 < abs(rounded.best_loss_ - exact.best_loss_) < allowed
 
 
 def test_fit_in_bfloat16_answers_in_float32_or_better():

@@ -126,6 +126,10 @@ class ContinuousBernoulli(Likelihood):
         """Return a model for `n_features` columns, without statistics yet."""
         return _ContinuousBernoulliModel(n_features)
 
+    def admits(self, low: float, high: float) -> bool:
+        """Return whether values are in [0, 1]."""
+        return low >= 0 and high <= 1
+
     def check_domain(self, X: np.ndarray, name_of: Callable[[int], str]) -> None:
         """Raise ValueError where an observed value of `X` is outside [0, 1]."""
         check_unit_interval(X, name_of, "ContinuousBernoulli")

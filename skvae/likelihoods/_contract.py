@@ -229,6 +229,13 @@ class Likelihood(BaseEstimator):
         """Return a model for `n_features` columns, without statistics yet."""
         raise NotImplementedError
 
+    def admits(self, low: float, high: float) -> bool:
+        """Return whether every value from `low` to `high` is in every column's domain.
+
+        False leaves it to `check_domain`, which takes longer.
+        """
+        return False
+
     def check_domain(self, X: np.ndarray, name_of: Callable[[int], str]) -> None:
         """Raise ValueError where an observed value of `X` is outside the domain.
 

@@ -106,6 +106,10 @@ class LogNormal(Likelihood):
         check_noise(self.noise, "LogNormal")
         return _LogNormalModel(n_features, self.noise, "column")
 
+    def admits(self, low: float, high: float) -> bool:
+        """Return whether values are positive."""
+        return low > 0
+
     def check_domain(self, X: np.ndarray, name_of: Callable[[int], str]) -> None:
         """Raise ValueError where an observed value of `X` is not positive."""
         low, _ = column_ranges(X)
