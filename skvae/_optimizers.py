@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
 N_STEPS_TO_FADE, FADED = 128, 1e-30
 """After so many steps, values of the state below that are set to zero.
 
