@@ -15,9 +15,9 @@ from torch import Tensor
 N_STEPS_TO_FADE, FADED = 128, 1e-30
 """After so many steps, values of the state below that are set to zero.
 
-Where a weight's gradient stays zero, moments shrink by a tenth per step. Below 1e-38 the
-numbers of a processor become many times slower, and rounding never lets them end. From
-1e-30 it takes 175 steps to there; beside the constants of the rules both are zero.
+Where a weight's gradient stays zero, moments shrink by a tenth per step. Below 1e-38
+the numbers of a processor become many times slower, and rounding never lets them end.
+From 1e-30 it takes 175 steps to there; beside the constants of the rules both are zero.
 """
 
 
