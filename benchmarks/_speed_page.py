@@ -268,7 +268,9 @@ def _growth(ax, results):
         if len(medians):
             ax.loglog(medians.index, medians["epoch"], "o-", label=title)
     if ax.lines:
-        ax.legend()
+        # Lines rise to the right: the lower edge is given room for the names.
+        ax.set_ylim(bottom=ax.get_ylim()[0] / 8)
+        ax.legend(loc="lower right", ncols=2, fontsize="small")
     ax.set_xlabel("size")
     ax.set_ylabel("skvae: seconds per epoch")
     ax.grid(alpha=0.3)
