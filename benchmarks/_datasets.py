@@ -122,7 +122,7 @@ DATASETS: dict[str, DataSet] = {
     "musk": DataSet("recipe", partial(_anomaly, "musk")),
     "thyroid": DataSet("recipe", partial(_anomaly, "thyroid")),
     "spam": DataSet("recipe", _spam),
-    "starmap": DataSet("held out", partial(_counts, "starmap_mpfc")),
+    "starmap": DataSet("recipe", partial(_counts, "starmap_mpfc")),
     "omniglot": DataSet("held out", partial(_images, "omniglot28_small")),
     "wine_white": DataSet("recipe", partial(_table, "wine_white")),
     "satimage-2": DataSet("recipe", partial(_anomaly, "satimage-2")),

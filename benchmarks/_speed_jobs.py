@@ -29,11 +29,8 @@ class Job:
         self.batch_size = batch_size
 
 
-class EpochEnds:
-    """Callback of scikit-learn's protocol that calls `tick()` after each epoch."""
-
-    def __init__(self, tick):
-        self.tick = tick
+class Callback:
+    """What scikit-learn's protocol asks of a callback, without doing anything."""
 
     def setup(self, estimator, context):
         pass
@@ -43,6 +40,13 @@ class EpochEnds:
 
     def on_fit_task_begin(self, estimator, context):
         pass
+
+
+class EpochEnds(Callback):
+    """Calls `tick()` after each epoch."""
+
+    def __init__(self, tick):
+        self.tick = tick
 
     def on_fit_task_end(self, estimator, context):
         if context.task_name == "epoch":

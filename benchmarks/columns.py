@@ -14,12 +14,13 @@ import json
 import subprocess
 import sys
 import time
-import warnings
+from functools import partial
 from itertools import product
 from pathlib import Path
 from textwrap import fill
 
 import numpy as np
+from _results import key, mean_over_seeds, read, record
 
 IMPUTATION = ("banknote", "breast", "concrete", "wine_red", "wine_white", "yeast")
 ANOMALY = (
@@ -149,17 +150,6 @@ TASKS = {
 }
 
 
-def key(line):
-    """Return what tells a fit from others."""
-    return line["task"], line["name"], line["method"], line["seed"]
-
-
-def read(path):
-    """Return the lines of results, by fit."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {key(line): line for line in map(json.loads, lines)}
-
-
 def run(path, tasks, names, methods, seeds):
     """Run what is not in the results yet."""
     done = read(path)
@@ -170,12 +160,7 @@ def run(path, tasks, names, methods, seeds):
             wanted = name in (names or known) and method in (methods or all_methods)
             if key(line) in done or not wanted:
                 continue
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                line |= measure(name, method, seed)
-            print(line, flush=True)
-            with path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            record(path, line, partial(measure, name, method, seed))
 
 
 def run_peer(path, python, names):
@@ -186,16 +171,6 @@ def run_peer(path, python, names):
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     with path.open("a") as file:
         file.write(answer.stdout)
-
-
-def mean_over_seeds(results, task, name, method, value):
-    """Return the mean of a value over the seeds there are; None without any."""
-    found = [
-        line[value]
-        for line in results.values()
-        if (line["task"], line["name"], line["method"]) == (task, name, method)
-    ]
-    return float(np.mean(found)) if found else None
 
 
 def table(results, task, value, rows, columns, best):

@@ -8,16 +8,14 @@ not run again. The second command writes the table. Sets are read from the folde
 `counts` of the one that SKVAE_DATA names.
 """
 
-import argparse
-import json
 import time
-import warnings
+from functools import partial
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 from _datasets import data_folder
+from _results import key, mean_over_seeds, read, record, run_or_report
 from scipy.special import log_ndtr, logsumexp
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA, FactorAnalysis
@@ -169,11 +167,11 @@ METHODS = {
 }
 
 
-def read(path):
-    """Return the lines of results, by fit."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    rows = map(json.loads, lines)
-    return {(row["name"], row["method"], row["seed"]): row for row in rows}
+def measure(cells, method, seed):
+    """Return the measures of a method, and its CPU time."""
+    begin = time.process_time()
+    measures = METHODS[method](cells, seed)
+    return {**measures, "cpu": time.process_time() - begin}
 
 
 def run(path, names, methods, seeds):
@@ -182,28 +180,10 @@ def run(path, names, methods, seeds):
     for seed, name in product(seeds, names):
         cells = None
         for method in methods:
-            if (name, method, seed) in done:
-                continue
-            cells = cells or Cells(name, seed)
-            begin = time.process_time()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                measures = METHODS[method](cells, seed)
-            measures["cpu"] = time.process_time() - begin
-            row = {"name": name, "method": method, "seed": seed, **measures}
-            print(row, flush=True)
-            with path.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-
-
-def mean_over_seeds(results, name, method, measure):
-    """Return the mean of a measure over the seeds there are; None without any."""
-    found = [
-        row[measure]
-        for (where, who, _), row in results.items()
-        if (where, who) == (name, method) and measure in row
-    ]
-    return float(np.mean(found)) if found else None
+            line = {"name": name, "method": method, "seed": seed}
+            if key(line) not in done:
+                cells = cells or Cells(name, seed)
+                record(path, line, partial(measure, cells, method, seed))
 
 
 def table(results, measure, methods, form):
@@ -212,7 +192,9 @@ def table(results, measure, methods, form):
     lines += [f"     - {name}" for name in NAMES]
     for method in methods:
         lines.append(f"   * - {method}")
-        values = [mean_over_seeds(results, name, method, measure) for name in NAMES]
+        values = [
+            mean_over_seeds(results, None, name, method, measure) for name in NAMES
+        ]
         lines += [f"     - {'' if v is None else format(v, form)}" for v in values]
     return "\n".join(lines)
 
@@ -238,8 +220,8 @@ def report(path, folder):
     (folder / "counts.rst").write_text(page)
     for measure, better, worse in CLAIMS:
         for name in NAMES:
-            a = mean_over_seeds(results, name, better, measure)
-            b = mean_over_seeds(results, name, worse, measure)
+            a = mean_over_seeds(results, None, name, better, measure)
+            b = mean_over_seeds(results, None, name, worse, measure)
             if None not in (a, b):
                 verdict = "ok  " if a > b else "FAIL"
                 print(
@@ -314,22 +296,5 @@ To fit and measure:
 """
 
 
-def main():
-    """Run, or write the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=Path("counts.jsonl"))
-    parser.add_argument("--names", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=[*METHODS])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--report", type=Path, help="folder of the page")
-    options = parser.parse_args()
-    if options.report:
-        report(options.out, options.report)
-    else:
-        run(options.out, options.names, options.methods, options.seeds)
-
-
 if __name__ == "__main__":
-    main()
+    run_or_report(__doc__, NAMES, METHODS, run, report)

@@ -9,17 +9,14 @@ line to the results; what is there already is not run again. The second command 
 the page.
 """
 
-import argparse
-import json
-import sys
 import time
-import warnings
+from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from columns import key, mean_over_seeds, read, table
+from _results import key, mean_over_seeds, read, record, run_or_report
+from columns import table
 
 NAMES = ("Adult", "Wine", "defaultCredit")
 HIDDEN = (10, 20, 50)
@@ -204,12 +201,7 @@ def run(path, names, methods, seeds):
         line = {"task": "mixed", "name": case, "method": method, "seed": seed}
         if key(line) in done:
             continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            line |= measure(name, percent, method, seed)
-        print(line, flush=True)
-        with path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        record(path, line, partial(measure, name, percent, method, seed))
 
 
 def verdict(results, kind, cases):
@@ -283,20 +275,5 @@ Seconds of CPU time to fit and fill, on a machine that did other work at the sam
 """
 
 
-def main():
-    """Run, or write the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--names", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--report", type=Path, help="folder of the page")
-    options = parser.parse_args()
-    if options.report:
-        report(options.out, options.report)
-    else:
-        run(options.out, options.names, options.methods, options.seeds)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run_or_report(__doc__, NAMES, METHODS, run, report)

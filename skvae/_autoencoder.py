@@ -56,12 +56,13 @@ class AutoencoderTransformer(LatentTransformer):
         where it was least. With `init="pca"`, if no state beats the linear start, that
         start is fitted to all rows and returned; with a Gaussian likelihood and fewer
         components than columns, a state must not reconstruct held-out rows worse than
-        the start either. Without early stopping, or with fewer
-        than 10 distinct rows, the training loss is watched and the last state
-        returned.
+        the start either. Without early stopping, or with fewer than 10 distinct rows,
+        the training loss is watched and the model of the last epoch returned.
     validation_fraction : "auto" or float, default="auto"
         Part of the distinct rows to hold out, in (0, 1). `"auto"`: 200 rows, but at
-        least 0.1 and at most 0.2 of them.
+        least 0.1 and at most 0.2 of them. Which rows follows from the rows alone:
+        every so many by distance from the center, or of their hashes where there are
+        more than 10,000.
     n_iter_no_change : "auto" or int, default="auto"
         Epochs without improvement after which training stops. `"auto"`: a fifth of
         `max_iter`, at least 10.

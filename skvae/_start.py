@@ -91,7 +91,7 @@ def _axes_by_iteration(
     """
     size = min(n_axes + N_SPARE, len(center), len(rows))
     random = np.random.default_rng(0)
-    image, variances = random.normal(size=(len(center), size)), np.zeros_like(center)
+    image = random.normal(size=(len(center), size))
     for _ in range(N_PASSES):
         basis = np.linalg.qr(image)[0]
         image, variances = np.zeros_like(basis), np.zeros_like(center)

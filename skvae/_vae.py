@@ -102,8 +102,8 @@ class VAETransformer(LatentTransformer):
         `beta` ends above 1, a state beats the start only if it also reconstructs
         held-out rows no worse and gives them a greater density, by more than the start
         is expected to gain from being fitted to all rows. Without early stopping, or
-        with fewer than 10 distinct rows, the training loss is watched and the last
-        state returned.
+        with fewer than 10 distinct rows, the training loss is watched and the model of
+        the last epoch returned.
     validation_fraction : "auto" or float, default="auto"
         Part of the distinct rows to hold out, in (0, 1). `"auto"`: 200 rows, but at
         least 0.1 and at most 0.2 of them. Which rows follows from the rows alone:

@@ -210,6 +210,14 @@ def test_split_follows_neither_the_order_of_rows_nor_their_units(X):
     assert_array_equal(np.sort(order[other.index]), np.sort(held_out.index))
 
 
+@pytest.mark.parametrize("row", [0, 13, 29])
+def test_missing_cells_are_found_in_any_chunk(X, small_chunks, row):
+    assert not has_missing(X)
+    assert not has_missing(X.astype(np.int8))
+    X[row, 1] = np.nan
+    assert has_missing(X)
+
+
 # Batches
 
 
@@ -253,14 +261,6 @@ def test_batches_are_prepared_and_in_order_across_chunks(X, small_chunks):
 
 
 # Devices
-
-
-@pytest.mark.parametrize("row", [0, 13, 29])
-def test_missing_cells_are_found_in_any_chunk(X, small_chunks, row):
-    assert not has_missing(X)
-    assert not has_missing(X.astype(np.int8))
-    X[row, 1] = np.nan
-    assert has_missing(X)
 
 
 def test_device_auto_is_the_cpu_without_a_gpu(monkeypatch):
