@@ -1,7 +1,8 @@
 """A trained model and arrays of any length → answers, chunk by chunk."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -32,7 +33,25 @@ def _as_tensor(X: np.ndarray, dtype: np.dtype) -> Tensor:
     return torch.from_numpy(np.require(X, dtype, ["C", "W"]))
 
 
-@torch.inference_mode()
+@contextmanager
+def own_modes(inference: bool) -> Iterator[None]:
+    """Run without what the caller's torch is set to: gradients or not, autocast.
+
+    Parameters
+    ----------
+    inference : bool
+        Whether gradients are neither needed now nor ever of what is made here.
+    """
+    with (
+        torch.inference_mode(inference),
+        torch.set_grad_enabled(not inference),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
+    ):
+        yield
+
+
+@own_modes(inference=True)
 def map_rows(
     model: Model,
     function: Callable[[Model, Tensor], Tensor],
@@ -56,7 +75,7 @@ def map_rows(
     return answers
 
 
-@torch.inference_mode()
+@own_modes(inference=True)
 def decode(
     model: Model,
     Z: np.ndarray,

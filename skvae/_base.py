@@ -14,7 +14,7 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from skvae._apply import decode, map_rows
+from skvae._apply import decode, map_rows, own_modes
 from skvae._batches import Batches, canonical_rows, has_missing, resolve_device
 from skvae._checks import check_rows, learn_columns
 from skvae._columns import BY_KIND
@@ -136,8 +136,7 @@ class LatentTransformer(
             if name in vars(self)
         }
         try:
-            # A caller's torch.no_grad or inference_mode must not reach the training.
-            with torch.inference_mode(False), torch.enable_grad():
+            with own_modes(inference=False):
                 self._fit(X, sample_weight)
         except BaseException:
             vars(self).update(columns)

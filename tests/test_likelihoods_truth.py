@@ -223,8 +223,8 @@ def _know(model):
     if hasattr(model, "log_df"):
         model.log_df.copy_(torch.from_numpy(np.log(DF[: len(model.log_df)] - 2)))
     model.start_noise(torch.from_numpy(np.resize(VARIANCES, model.n_inputs)))
-    if hasattr(model, "log_theta"):
-        model.log_theta.copy_(torch.from_numpy(np.log(THETA[: model.n_features])))
+    if hasattr(model, "set_log_theta"):
+        model.set_log_theta(torch.from_numpy(np.log(THETA[: model.n_features])))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pickle
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -328,11 +329,23 @@ def test_warm_start_never_returns_a_worse_held_out_state(iris):
     assert len(vae.validation_curve_) == vae.n_iter_ + 1
 
 
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_modes_of_the_caller_do_not_change_the_fit(iris, mode):
+@pytest.mark.parametrize(
+    "mode",
+    [torch.no_grad, torch.inference_mode, partial(torch.autocast, "cpu")],
+    ids=["no_grad", "inference_mode", "autocast"],
+)
+@pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
+def test_modes_of_the_caller_change_neither_the_fit_nor_its_answers(
+    iris, mode, likelihood
+):
+    vae = tiny(likelihood=likelihood).fit(iris)
+    Z, scores, rows = vae.transform(iris), vae.score_samples(iris), vae.sample(9, 0)
     with mode():
-        vae = tiny().fit(iris)
-    assert_same_fit(vae, tiny().fit(iris))
+        there = tiny(likelihood=likelihood).fit(iris)
+        np.testing.assert_array_equal(there.transform(iris), Z)
+        np.testing.assert_array_equal(there.score_samples(iris), scores)
+        np.testing.assert_array_equal(there.sample(9, 0), rows)
+    assert_same_fit(vae, there)
 
 
 def test_default_dtype_of_the_caller_does_not_change_the_fit(iris):

@@ -13,6 +13,12 @@ from skvae.likelihoods._draws import gamma
 LARGE = 20.0
 """Above this, Stirling's series is exact to rounding and differences are not."""
 
+SPEED = 20.0
+"""How much faster than other parameters log(theta) is learned.
+
+It has far to go, over units where weights move by hundredths, and Adam moves every
+parameter about as fast. If it lags, fits stop before noise is told from what varies."""
+
 LEAST_LEFT = 0.1
 """Least part of the variance beyond chance that is left to noise at the start."""
 
@@ -45,7 +51,9 @@ class NegativeBinomialModel(CountsModel):
 
     def __init__(self, n_features: int, size_factor: bool) -> None:
         super().__init__(n_features, size_factor)
-        self.log_theta = nn.Parameter(torch.zeros(n_features, dtype=torch.float32))
+        self.slow_log_theta = nn.Parameter(
+            torch.zeros(n_features, dtype=torch.float32)
+        )
         zeros = torch.zeros(n_features, dtype=torch.float64)
         self.register_buffer("marginal_log_theta", zeros)
 
@@ -58,7 +66,7 @@ class NegativeBinomialModel(CountsModel):
         )
         theta = torch.from_numpy(theta.clip(1e-2, 1e3))
         self.marginal_log_theta.copy_(theta.log())
-        self.log_theta.copy_(self.marginal_log_theta)
+        self.set_log_theta(self.marginal_log_theta)
 
     @torch.no_grad()
     def start_noise(self, variances: Tensor) -> None:
@@ -71,11 +79,16 @@ class NegativeBinomialModel(CountsModel):
         total, chance = (self.input_std / slope).square(), 1.0 / self.rate
         left = (total * variances.to(total) - chance) / (total - chance)
         left = torch.where(total > chance, left, 1.0).clamp(LEAST_LEFT, 1.0)
-        self.log_theta.copy_(self.marginal_log_theta - left.log())
+        self.set_log_theta(self.marginal_log_theta - left.log())
+
+    @torch.no_grad()
+    def set_log_theta(self, log_theta: Tensor) -> None:
+        """Set the logarithm of theta, (D,)."""
+        self.slow_log_theta.copy_(log_theta / SPEED)
 
     def theta(self) -> Tensor:
         """Return the learned number of failures of each column, (D,)."""
-        return self.log_theta.clamp(-7.0, 12.0).exp()
+        return (SPEED * self.slow_log_theta).clamp(-7.0, 12.0).exp()
 
     def count_log_prob(self, log_mean: Tensor, x: Tensor) -> Tensor:
         """Return log-masses of the negative binomial."""

@@ -101,7 +101,7 @@ class _ZeroInflatedModel(NegativeBinomialModel):
         log_theta = torch.where(known, log_theta, self.marginal_log_theta.cpu())
         log_theta = torch.maximum(log_theta.to(self.rate), self.marginal_log_theta)
         self.marginal_log_theta.copy_(log_theta)
-        self.log_theta.copy_(self.marginal_log_theta)
+        self.set_log_theta(self.marginal_log_theta)
         self.zeros.copy_(torch.from_numpy(column_means(rows, _is_zero)[0]))
         self._inflate()
 
