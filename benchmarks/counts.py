@@ -233,6 +233,7 @@ CLAIMS = (
     ("mass", "NB", "Poisson"),
     ("mass", "Poisson", "FactorAnalysis"),
     ("mass", "NB", "FactorAnalysis"),
+    ("ari", "Poisson", "PCA"),
     ("ari", "NB", "PCA"),
     ("ari", "NB, size factors", "PCA"),
     ("ari", "NB, size factors", "PCA, same total"),

@@ -21,8 +21,6 @@ from columns import table
 NAMES = ("Adult", "Wine", "defaultCredit")
 HIDDEN = (10, 20, 50)
 MOST_ROWS = 10_000
-N_PROPOSALS = 256
-"""Draws of z per row of `VAEImputer`: a quarter of its default, to save time."""
 CASES = [f"{name}, {percent} %" for name, percent in product(NAMES, HIDDEN)]
 RMSE = "Root mean squared error over the range of the column:"
 ERRORS = {
@@ -148,9 +146,7 @@ def vae(table, seed):
     """Fill in with the defaults of `VAEImputer` and the likelihoods of the types."""
     from skvae import VAEImputer
 
-    imputer = VAEImputer(
-        likelihood=likelihoods(table), n_proposals=N_PROPOSALS, random_state=seed
-    )
+    imputer = VAEImputer(likelihood=likelihoods(table), random_state=seed)
     filled = imputer.fit_transform(table.rows)
     return filled, {"n_iter": imputer.n_iter_}
 
@@ -228,7 +224,6 @@ def report(path, folder):
     results = read(path)
     page = PAGE.format(
         most_rows=MOST_ROWS,
-        n_proposals=N_PROPOSALS,
         n_seeds=len({seed for *_, seed in results}),
         sections="\n\n".join(section(results, kind) for kind in ERRORS),
         seconds=table(results, "mixed", "cpu", CASES, METHODS, min),
@@ -247,11 +242,10 @@ HI-VAE [1]_. Of Adult and defaultCredit there are {most_rows:,} rows, chosen at 
 Wine has 6,497. Methods are fitted to the rows with hidden cells and fill those in. An
 error is a mean over the columns of a type.
 
-- *VAEImputer* has its defaults, but for {n_proposals} draws of z per row, and the
-  likelihoods of the types. Real numbers are Gaussian. Positive ones are log-normal, or,
-  where there are zeros among them, which a log-normal excludes, Gaussian. Counts are
-  negative binomial where their variance is above their mean, else Poisson. Categories
-  are categorical, levels ordinal.
+- *VAEImputer* has its defaults, and the likelihoods of the types. Real numbers are
+  Gaussian. Positive ones are log-normal, or, where there are zeros among them, which a
+  log-normal excludes, Gaussian. Counts are negative binomial where their variance is
+  above their mean, else Poisson. Categories are categorical, levels ordinal.
 - *mean or mode* is the mean of a column, of categories the most frequent, of levels the
   median.
 - *IterativeImputer* has its defaults, ridge regressions, among standardized columns and
