@@ -13,6 +13,9 @@ from skvae._marginal import Marginal
 from skvae._sklearn import Interval, StrOptions, check_sample_weight
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 
+LARGE = 0.99
+"""Part of the training rows whose surprises are below one, in scores."""
+
 CONTAMINATION = 0.1
 """Part of the training rows that are taken for outliers by default."""
 
@@ -25,12 +28,13 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
 
     .. math:: s_1(x) = -\log p(x), \qquad s_2(x) = -\sum_j \log p_j(x_j).
 
-    Each is standardized by its mean and standard deviation over the training rows, and
-    the score of a row is minus the larger one: the maximum of an ensemble [1]_. The
-    first finds rows that go against how columns belong together; the second, rows with
-    extreme values, which a flexible model may have learned to expect. Since training
-    rows may hold outliers, those whose cells are the most surprising are left out when
-    the model is fitted, as in trimmed likelihood [2]_.
+    Each is brought to a scale on which the median of the training rows is 0 and their
+    99 % quantile is 1, which a few outliers among them hardly move, and the score of a
+    row is minus the larger one: the maximum of an ensemble [1]_. The first finds rows
+    that go against how columns belong together; the second, rows with extreme values,
+    which a flexible model may have learned to expect. Since training rows may hold
+    outliers, those whose cells are the most surprising are left out when the model is
+    fitted, as in trimmed likelihood [2]_.
 
     Surprises are summed over columns of any kind, log-densities and log-masses alike,
     and over observed cells only.
@@ -170,11 +174,12 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         self.estimator_ = model.fit(X, sample_weight=kept)
         self.n_features_in_ = self.estimator_.n_features_in_
         self.n_iter_ = self.estimator_.n_iter_
-        surprises = self._surprises(X)
-        self._mean = np.average(surprises, axis=0, weights=weights)
-        deviations = np.square(surprises - self._mean)
-        std = np.sqrt(np.average(deviations, axis=0, weights=weights))
-        self._std = np.where(std > 0.0, std, 1.0)
+        surprises = self._surprises(X).T
+        usual, large = (
+            np.array([_threshold(s, weights, part) for s in surprises])
+            for part in (0.5, LARGE)
+        )
+        self._usual, self._span = usual, np.where(large > usual, large - usual, 1.0)
         part = CONTAMINATION if self.contamination == "auto" else self.contamination
         self.offset_ = _threshold(self.score_samples(X), weights, part)
         return self
@@ -195,12 +200,12 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            In standard deviations of the training rows' surprises; for log-densities
-            see `estimator_`.
+            0 for a row as usual as the median of the training rows, -1 for one as
+            surprising as their 99 % quantile; for log-densities see `estimator_`.
         """
         check_is_fitted(self)
-        standardized = (self._surprises(X) - self._mean) / self._std
-        return -standardized.max(axis=1)
+        surprises = (self._surprises(X) - self._usual) / self._span
+        return -surprises.max(axis=1)
 
     def decision_function(self, X):
         """Return `score_samples` minus the threshold: negative for outliers.

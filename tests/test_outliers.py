@@ -38,6 +38,17 @@ def test_answers_agree_with_each_other(detector):
     np.testing.assert_array_equal(detector.predict(X[::-1])[::-1], detector.predict(X))
 
 
+def test_scale_of_scores_is_that_of_the_training_rows(detector):
+    scores = detector.score_samples(X)
+    # Each surprise has half of the rows above 0 and 2 of 200 above 1.
+    assert 100 <= (scores < 0.0).sum() <= 200
+    assert 2 <= (scores < -1.0).sum() <= 4
+    usual, large = detector._usual, detector._usual + detector._span
+    surprises = detector._surprises(X)
+    np.testing.assert_array_equal((surprises > usual).sum(axis=0), 100)
+    np.testing.assert_array_equal((surprises > large).sum(axis=0), 2)
+
+
 def test_fit_predict_is_fit_then_predict(detector):
     np.testing.assert_array_equal(detector.fit_predict(X), detector.predict(X))
 

@@ -51,9 +51,7 @@ class NegativeBinomialModel(CountsModel):
 
     def __init__(self, n_features: int, size_factor: bool) -> None:
         super().__init__(n_features, size_factor)
-        self.slow_log_theta = nn.Parameter(
-            torch.zeros(n_features, dtype=torch.float32)
-        )
+        self.slow_log_theta = nn.Parameter(torch.zeros(n_features, dtype=torch.float32))
         zeros = torch.zeros(n_features, dtype=torch.float64)
         self.register_buffer("marginal_log_theta", zeros)
 
