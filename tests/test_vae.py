@@ -500,7 +500,15 @@ def test_unfinished_fit_warns_with_the_remedy(digits):
         tiny(max_iter=2, tol=1e-3, learning_rate="constant").fit(digits)
 
 
-def test_keyboard_interrupt_keeps_the_last_whole_epoch(iris):
+@pytest.fixture
+def interruptible():
+    """Let SIGINT interrupt, which a shell turns off for what it runs in background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_keyboard_interrupt_keeps_the_last_whole_epoch(iris, interruptible):
     class Interrupt(Watcher):
         def on_fit_task_end(self, estimator, context, **kwargs):
             super().on_fit_task_end(estimator, context, **kwargs)
