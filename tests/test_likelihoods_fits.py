@@ -103,3 +103,16 @@ def test_fit_of_counts_with_size_factors_ignores_the_depth():
     X = 1.0 + RNG.poisson(RATE * DEPTH)
     vae = _fit(Poisson(size_factor=True), X)
     assert_allclose(vae.transform(3.0 * X), vae.transform(X), atol=1e-9)
+
+
+def test_fit_of_a_negative_binomial_learns_that_chance_is_all_there_is():
+    rng = np.random.default_rng(0)
+    z, loadings = rng.normal(size=(800, 2)), rng.normal(size=(2, 12))
+    X = rng.poisson(np.exp(1.0 + z @ loadings)).astype(float)
+    params = {"max_iter": 40, "tol": None, "random_state": 0}
+    negative_binomial, poisson = (
+        VAETransformer(2, likelihood=name, **params).fit(X[:600]).score(X[600:])
+        for name in ("negative_binomial", "poisson")
+    )
+    # With a dispersion that is learned no faster than weights, a nat per row is lost.
+    assert negative_binomial > poisson - 0.2

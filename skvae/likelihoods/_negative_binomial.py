@@ -17,7 +17,8 @@ SPEED = 20.0
 """How much faster than other parameters log(theta) is learned.
 
 It has far to go, over units where weights move by hundredths, and Adam moves every
-parameter about as fast. If it lags, fits stop before noise is told from what varies."""
+parameter about as fast. If it lags, fits stop before noise is told from what varies.
+"""
 
 LEAST_LEFT = 0.1
 """Least part of the variance beyond chance that is left to noise at the start."""
