@@ -1,6 +1,6 @@
 """Counts of single cells: densities and clusters beside FactorAnalysis and PCA.
 
-    python benchmarks/counts.py --out counts.jsonl
+    python benchmarks/counts.py --out counts.jsonl --seeds 0 1 2
     python benchmarks/counts.py --out counts.jsonl --report docs/benchmarks
 
 Every fit uses one thread and appends a line to the results; what is there already is

@@ -174,14 +174,14 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         self.estimator_ = model.fit(X, sample_weight=kept)
         self.n_features_in_ = self.estimator_.n_features_in_
         self.n_iter_ = self.estimator_.n_iter_
-        surprises = self._surprises(X).T
+        surprises = self._surprises(X)
         usual, large = (
-            np.array([_threshold(s, weights, part) for s in surprises])
+            np.array([_threshold(s, weights, part) for s in surprises.T])
             for part in (0.5, LARGE)
         )
         self._usual, self._span = usual, np.where(large > usual, large - usual, 1.0)
         part = CONTAMINATION if self.contamination == "auto" else self.contamination
-        self.offset_ = _threshold(self.score_samples(X), weights, part)
+        self.offset_ = _threshold(self._scores(surprises), weights, part)
         return self
 
     def _surprises(self, X):
@@ -189,6 +189,10 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         rows = self.estimator_._check_fitted_X(X)
         whole = self.estimator_.score_samples(X, n_draws=self.n_draws)
         return -np.stack((whole, self._marginal.log_prob(rows)), axis=1)
+
+    def _scores(self, surprises):
+        """Return minus the larger of two surprises (n, 2), on the scores' scale."""
+        return -((surprises - self._usual) / self._span).max(axis=1)
 
     def score_samples(self, X):
         """Return minus the larger of a row's two surprises: greater is more normal.
@@ -204,8 +208,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
             surprising as their 99 % quantile; for log-densities see `estimator_`.
         """
         check_is_fitted(self)
-        surprises = (self._surprises(X) - self._usual) / self._span
-        return -surprises.max(axis=1)
+        return self._scores(self._surprises(X))
 
     def decision_function(self, X):
         """Return `score_samples` minus the threshold: negative for outliers.
