@@ -47,6 +47,14 @@ def _bundled(name):
     return getattr(bundled, f"load_{name}")(return_X_y=True)
 
 
+def _patches(image):
+    """Return the gray 8 x 8 squares that a photograph is made of, side by side."""
+    gray = bundled.load_sample_image(image).mean(axis=-1)
+    height, width = (size // 8 for size in gray.shape)
+    squares = gray[: 8 * height, : 8 * width].reshape(height, 8, width, 8)
+    return squares.swapaxes(1, 2).reshape(-1, 64), None
+
+
 def _made(make):
     return make(n_samples=2000, random_state=0)[0], None
 
@@ -124,6 +132,7 @@ DATASETS: dict[str, DataSet] = {
     "spam": DataSet("recipe", _spam),
     "starmap": DataSet("recipe", partial(_counts, "starmap_mpfc")),
     "omniglot": DataSet("held out", partial(_images, "omniglot28_small")),
+    "china_patches": DataSet("held out", partial(_patches, "china.jpg")),
     "wine_white": DataSet("recipe", partial(_table, "wine_white")),
     "satimage-2": DataSet("recipe", partial(_anomaly, "satimage-2")),
     "satellite": DataSet("recipe", partial(_anomaly, "satellite")),

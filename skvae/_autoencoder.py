@@ -25,7 +25,7 @@ class AutoencoderTransformer(LatentTransformer):
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
         `()` makes the model linear. `"auto"`: three layers of twice the number of
-        columns, at least 128 and at most 512.
+        columns, at least 128 and at most 256.
     activation : str, default="auto"
         Activation of the hidden layers: `"identity"`, `"logistic"`, `"tanh"`,
         `"relu"`, `"gelu"` or `"silu"`. `"auto"`: `"gelu"`.
@@ -40,7 +40,7 @@ class AutoencoderTransformer(LatentTransformer):
         `"auto"`: `"one_cycle"`, a rise to `learning_rate_init` during the first 30 %
         of `max_iter` epochs, then a fall to nearly zero.
     learning_rate_init : "auto" or float, default="auto"
-        Largest learning rate. `"auto"`: 0.003.
+        Largest learning rate. `"auto"`: 0.002.
     alpha : float, default=0.0
         Weight decay of the weight matrices; decoupled with `solver="adamw"`.
     batch_size : "auto" or int, default="auto"

@@ -44,7 +44,7 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
         value = params[name]
         return auto if isinstance(value, str) and value == "auto" else value
 
-    width = min(512, max(128, 2 * n_columns))
+    width = min(256, max(128, 2 * n_columns))
     hidden = given("hidden_layer_sizes", (width, width, width))
     hidden = (hidden,) if isinstance(hidden, Integral) else tuple(hidden)
     for size in hidden:
@@ -62,7 +62,7 @@ def resolve(params: Mapping[str, Any], n_rows: int, n_columns: int) -> dict[str,
         "hidden_layer_sizes": tuple(map(int, hidden)),
         "activation": given("activation", "gelu"),
         "learning_rate": as_schedule(given("learning_rate", "one_cycle")),
-        "learning_rate_init": float(given("learning_rate_init", 3e-3)),
+        "learning_rate_init": float(given("learning_rate_init", 2e-3)),
         "batch_size": batch_size,
         "validation_fraction": float(given("validation_fraction", held_out)),
         "max_iter": max_iter,

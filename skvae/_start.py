@@ -76,9 +76,14 @@ def _principal_axes(model: Model, rows: Rows, n_axes: int) -> _PrincipalAxes:
 
 
 def _deviations(model: Model, rows: Rows, center: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the encoder's inputs less their mean, times the roots of their weights."""
+    """Yield the encoder's inputs less their mean, times the roots of their weights.
+
+    The weights sum to n / (n - 1), n the number of distinct rows: sums of squares are
+    unbiased variances, those of `sklearn.decomposition.PCA`.
+    """
+    unbiased = len(rows) / max(1, len(rows) - 1)
     for h, weights in _encoder_inputs(model, rows):
-        yield (h - center) * np.sqrt(weights)[:, None]
+        yield (h - center) * np.sqrt(unbiased * weights)[:, None]
 
 
 def _axes_by_iteration(

@@ -15,17 +15,11 @@ from skvae._model import Model
 from skvae._optimizers import SOLVERS
 from skvae._random import Stream, generator
 from skvae._replay import Replayed
-from skvae._start import expected_gain
 from skvae._state import Best, FlatWeights, History, Resumed, Snapshot
 from skvae._step import step_for
-from skvae.objectives import Objective, importance_bound, noise_shape
+from skvae._validation import N_VALIDATION_LOSSES, Bar, Check, Validation
+from skvae.objectives import Objective, noise_shape
 from skvae.schedules import Schedule
-
-N_VALIDATION_LOSSES = 512
-"""Held-out losses are means of at least so many terms, by repeated draws if need be."""
-
-N_DENSITY_DRAWS = 16
-"""Draws per row of the bound by which a held-out density is told."""
 
 N_AVERAGED = 16
 """States of an epoch, at least, that take part in the average, if it has as many."""
@@ -54,75 +48,6 @@ class Plan(NamedTuple):
     mask_fraction: float = 0.0
     average: bool = False
     precision: str = "float32"
-
-
-class Check(NamedTuple):
-    """How a state does on held-out rows: mean loss, and error of reconstruction."""
-
-    loss: float
-    error: float
-
-
-class _Bar(NamedTuple):
-    """What another state must reach on held-out rows to be kept, not the start."""
-
-    error: float
-    density: float
-
-
-class _Validation:
-    """Checks the state of a model on some rows, with the same draws at every call."""
-
-    def __init__(
-        self,
-        model: Model,
-        rows: Batches,
-        objective: Objective,
-        plan: Plan,
-        n_draws: int,
-        n_rows: int | None = None,
-    ) -> None:
-        self.model, self.rows, self.objective = model, rows, objective
-        # No bound to be looser than the one that is trained on.
-        self.n_draws = max(n_draws, getattr(objective, "n_draws", 1))
-        self.n_rows = n_rows or len(rows)
-        self.beta = plan.beta(plan.max_iter, plan.max_iter)
-        self.code_share, self.seed = plan.code_share, plan.seed
-
-    @torch.inference_mode()
-    def __call__(self) -> Check:
-        loss = error = 0.0
-        for i, (x, weights) in enumerate(self.rows.in_order(self.n_rows)):
-            noise = self._noise(i, x, self.n_draws)
-            terms = self.objective(self.model, x, noise)
-            reconstruction = terms.reconstruction.expand(self.n_draws, -1).mean(0)
-            if self.code_share:
-                at_code = self.objective(self.model, x, torch.zeros_like(noise[:1]))
-                reconstruction.lerp_(at_code.reconstruction[0], self.code_share)
-            losses = reconstruction + self.beta * terms.kl
-            loss += float(losses.double() @ weights.double())
-            squares = self.model.squared_error(self.model.posterior(x)[0], x)
-            error += float(squares.double() @ weights.double())
-        return Check(loss / self.n_rows, error / self.n_rows)
-
-    @torch.inference_mode()
-    def density(self) -> float:
-        """Return the mean importance-weighted log-density; 0 without a prior."""
-        total = 0.0
-        if self.model.prior is None:
-            return total
-        for i, (x, weights) in enumerate(self.rows.in_order(self.n_rows)):
-            noise = self._noise(i, x, N_DENSITY_DRAWS)
-            bound = importance_bound(self.model, x, noise)
-            total += float(bound.double() @ weights.double())
-        return total / self.n_rows
-
-    def _noise(self, chunk: int, x: Tensor, n_draws: int) -> Tensor:
-        random = generator(self.seed, Stream.VALIDATION, chunk, device=x.device)
-        shape = (n_draws, len(x), len(self.model.order))
-        return torch.randn(
-            shape, generator=random, device=x.device, dtype=torch.float32
-        )
 
 
 def _keep_freed_memory() -> None:
@@ -179,19 +104,25 @@ class Training:
         self.n_epochs = 0
         self.history = History() if resumed is None else resumed.history.copy()
         self.best = Best(plan.tol)
-        self.bar: _Bar | None = None
+        self.bar: Bar | None = None
         self.slowdown = 1.0
         self.holds_out = held_out is not None
         if held_out is None:
             # Its value is not kept; it tells whether an epoch's last step went well.
             n_rows = min(train.batch_size, len(train))
-            self.validate = _Validation(model, train, objective, plan, 1, n_rows)
+            self.validate = self._validation(train, n_rows, n_draws=1)
         else:
             n_draws = -(-N_VALIDATION_LOSSES // len(held_out))
-            self.validate = _Validation(model, held_out, objective, plan, n_draws)
+            self.validate = self._validation(held_out, len(held_out), n_draws)
             self._offer_start(resumed is None)
         if resumed is not None:
             self._restore(resumed)
+
+    def _validation(self, rows: Batches, n_rows: int, n_draws: int) -> Validation:
+        plan = self.plan
+        beta = plan.beta(plan.max_iter, plan.max_iter)
+        loss = (beta, plan.code_share, plan.seed)
+        return Validation(self.model, self.objective, rows, n_rows, n_draws, *loss)
 
     def _offer_start(self, is_first: bool) -> None:
         """Let the state given with the model take part in the choice of the best."""
@@ -200,26 +131,12 @@ class Training:
         if is_first:
             self.history.validation.append(check.loss)
         if self._starts_at_pca():
-            self.bar = self._bar_at(check, is_first)
-
-    def _bar_at(self, check: Check, is_first: bool) -> _Bar:
-        """Return what other states are held to, given the check of the start."""
-        n_components, n_columns = self.model.encoder.linear.shape
-        n_train, n_held_out = len(self.train), len(self.validate.rows)
-        gain = expected_gain(n_components, n_columns, n_train, n_train + n_held_out)
-        # With as many components as columns the start reconstructs exactly.
-        error = check.error if n_components < n_columns else math.inf
-        density = self.validate.density() if self.model.prior is not None else -math.inf
-        return _Bar(error, density + gain * is_first)
+            # What a fit goes on from is not fitted anew to all rows in the end.
+            n_train = len(self.train) if is_first else None
+            self.bar = self.validate.bar_at_pca(check, n_train)
 
     def _may_be_kept(self, check: Check) -> bool:
-        if self.bar is None:
-            return True
-        # The second is dear, and is asked only where the first holds.
-        return (
-            check.error <= self.bar.error
-            and self.validate.density() >= self.bar.density
-        )
+        return self.bar is None or self.validate.reaches(self.bar, check)
 
     def _restore(self, resumed: Resumed) -> None:
         """Go on from where an earlier run ended, as far as it is known."""

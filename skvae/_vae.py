@@ -68,7 +68,7 @@ class VAETransformer(LatentTransformer):
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
         `()` makes the model linear. `"auto"`: three layers of twice the number of
-        columns, at least 128 and at most 512.
+        columns, at least 128 and at most 256.
     activation : str, default="auto"
         Activation of the hidden layers: `"identity"`, `"logistic"`, `"tanh"`,
         `"relu"`, `"gelu"` or `"silu"`. `"auto"`: `"gelu"`.
@@ -84,7 +84,7 @@ class VAETransformer(LatentTransformer):
         `"auto"`: `"one_cycle"`, a rise to `learning_rate_init` during the first 30 %
         of `max_iter` epochs, then a fall to nearly zero.
     learning_rate_init : "auto" or float, default="auto"
-        Largest learning rate. `"auto"`: 0.003.
+        Largest learning rate. `"auto"`: 0.002.
     alpha : float, default=0.0
         Weight decay of the weight matrices; decoupled with `solver="adamw"`.
     batch_size : "auto" or int, default="auto"
@@ -100,10 +100,10 @@ class VAETransformer(LatentTransformer):
         where it was least. With `init="pca"`, if no state beats the linear start, that
         start is fitted to all rows and returned. With a Gaussian likelihood, and unless
         `beta` ends above 1, a state beats the start only if it also reconstructs
-        held-out rows no worse and gives them a greater density, by more than the start
-        is expected to gain from being fitted to all rows. Without early stopping, or
-        with fewer than 10 distinct rows, the training loss is watched and the model of
-        the last epoch returned.
+        held-out rows no worse and gives them a greater density, by more than twice what
+        the start is expected to gain from being fitted to all rows. Without early
+        stopping, or with fewer than 10 distinct rows, the training loss is watched and
+        the model of the last epoch returned.
     validation_fraction : "auto" or float, default="auto"
         Part of the distinct rows to hold out, in (0, 1). `"auto"`: 200 rows, but at
         least 0.1 and at most 0.2 of them. Which rows follows from the rows alone:

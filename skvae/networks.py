@@ -36,7 +36,7 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 class Dense(nn.Module):
-    """A layer of weights (n_out, n_in) and a bias; Glorot weights, or zero without.
+    """A layer of weights (n_out, n_in) and a bias.
 
     `torch.nn.Linear` would advance torch's global generator, and the ways around that
     import a second's worth of its compiler.
@@ -45,7 +45,9 @@ class Dense(nn.Module):
     ----------
     n_in, n_out : int
     generator : torch.Generator or None
-        Source of the initial weights; None makes them zero. The bias is zero.
+        Source of the initial weights, which are orthogonal (Saxe et al. 2014): any
+        two draws treat their inputs much alike, so that seeds agree. None makes them
+        zero. The bias is zero.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class Dense(nn.Module):
         self.weight = nn.Parameter(torch.zeros(n_out, n_in, dtype=torch.float32))
         self.bias = nn.Parameter(torch.zeros(n_out, dtype=torch.float32))
         if generator is not None:
-            nn.init.xavier_uniform_(self.weight, generator=generator)
+            nn.init.orthogonal_(self.weight, generator=generator)
 
     def forward(self, h: Tensor) -> Tensor:
         return affine(h, self.weight, self.bias)

@@ -29,6 +29,7 @@ LAYERS = [
     {"_apply", "_columns", "_model"},
     {"objectives"},
     {"_impute", "_marginal", "_start", "_step"},
+    {"_validation"},
     {"_training"},
     {"_base", "_checks"},
     {"_autoencoder", "_vae"},
