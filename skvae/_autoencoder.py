@@ -64,8 +64,8 @@ class AutoencoderTransformer(LatentTransformer):
         every so many by distance from the center, or of their hashes where there are
         more than 10,000.
     n_iter_no_change : "auto" or int, default="auto"
-        Epochs without improvement after which training stops. `"auto"`: a fifth of
-        `max_iter`, at least 10.
+        Epochs without improvement after which training stops, but not before a state
+        has beaten a start at PCA. `"auto"`: a fifth of `max_iter`, at least 10.
     average : bool, default=True
         Let the model of an epoch be an average of the weights so far, in which late
         ones weigh most [2]_, not the last weights: the noise of single steps is no

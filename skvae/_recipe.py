@@ -9,7 +9,7 @@ from skvae.schedules import Constant, Schedule, WarmUp, as_schedule
 N_STEPS = 4000
 """Optimizer steps that a default fit may take, if epochs stay within the bounds."""
 
-CODE_SHARE, WEAK_CODE_SHARE = 1 / 3, 0.1
+CODE_SHARE, WEAK_CODE_SHARE = 0.4, 0.1
 """Shares of the rows of a batch that are decoded at the mean of their posterior, where
 the linear start is strong and where it is weak."""
 

@@ -326,7 +326,8 @@ class Training:
         return self.plan.beta(self.n_epochs, self.plan.max_iter) < self.validate.beta
 
     def _converged(self) -> bool:
-        if self.plan.tol is None:
+        # Until a state has reached the bar, small steps at the end may yet lead to one.
+        if self.plan.tol is None or (self.bar is not None and self.stays_linear):
             return False
         return self.best.n_stale >= self.plan.n_iter_no_change
 

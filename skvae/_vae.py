@@ -61,7 +61,7 @@ class VAETransformer(LatentTransformer):
         posterior instead of at a draw. With `beta` = 1 - s the loss is (1 - s) times
         minus the evidence lower bound, plus s times the loss of
         :class:`AutoencoderTransformer`: reconstructions gain more than the density
-        loses. `"auto"`: 1/3, or 0.1 where the linear start is weak; but 0, the
+        loses. `"auto"`: 0.4, or 0.1 where the linear start is weak; but 0, the
         textbook's loss, where `beta` is given, with an `objective` other than the
         bound, with a likelihood other than Gaussian, with missing cells, with
         `init="random"`, or without hidden layers.
@@ -110,8 +110,9 @@ class VAETransformer(LatentTransformer):
         every so many by distance from the center, or of their hashes where there are
         more than 10,000.
     n_iter_no_change : "auto" or int, default="auto"
-        Epochs without improvement after which training stops. `"auto"`: a fifth of
-        `max_iter`, at least 10.
+        Epochs without improvement after which training stops, but not before a state
+        has beaten a start at probabilistic PCA. `"auto"`: a fifth of `max_iter`, at
+        least 10.
     average : bool, default=True
         Let the model of an epoch be an average of the weights so far, in which late
         ones weigh most [4]_, not the last weights: the noise of single steps is no

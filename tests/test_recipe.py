@@ -11,7 +11,7 @@ STRONG, WEAK = 5.0, 1.5
 @pytest.mark.parametrize(
     ("beta", "code_share", "signal_to_noise", "trades", "expected"),
     [
-        ("auto", "auto", STRONG, True, (Constant(1 - 1 / 3), 1 / 3)),
+        ("auto", "auto", STRONG, True, (Constant(0.6), 0.4)),
         ("auto", "auto", WEAK, True, (WarmUp(value=0.9), 0.1)),
         ("auto", "auto", STRONG, False, (Constant(1.0), 0.0)),
         ("auto", "auto", WEAK, False, (WarmUp(value=1.0), 0.0)),

@@ -17,6 +17,7 @@ from skvae._replay import Recording, Replayed
 from skvae._start import start_linear
 from skvae._state import AVERAGING_POWER, Best, Resumed
 from skvae._training import CLIP_PER_FEATURE, Plan, Training
+from skvae._validation import Bar
 from skvae.likelihoods import Gaussian
 from skvae.objectives import Terms, elbo, reconstruction
 from skvae.priors import StandardNormal
@@ -485,8 +486,21 @@ def test_training_takes_some_states_of_a_long_epoch_into_its_average(monkeypatch
 
 @pytest.mark.parametrize(("held_out", "n_epochs"), [(True, 4), (False, 5)])
 def test_training_stops_after_epochs_without_a_gain_above_tol(held_out, n_epochs):
-    training = _training(held_out=held_out, tol=1e9, n_iter_no_change=4, max_iter=50)
+    plan = {"tol": 1e9, "n_iter_no_change": 4, "max_iter": 50}
+    training = _training(_model(linear=False), held_out=held_out, **plan)
     assert _run(training).n_epochs == n_epochs
+
+
+@pytest.mark.parametrize(("error", "expected"), [(-1.0, 30), (math.inf, 4)])
+def test_training_goes_on_until_a_state_has_beaten_the_start(error, expected):
+    plan = {"tol": 1e9, "n_iter_no_change": 4, "max_iter": 30}
+    model = _model()
+    model.decoder.bias.data.add_(1.0)  # so that there is something to learn
+    training = _training(model, held_out=True, learning_rate_init=0.01, **plan)
+    training.bar = Bar(error, -math.inf)
+    _run(training)
+    assert training.n_epochs == expected
+    assert training.stays_linear == (expected == 30)
 
 
 def test_training_without_tol_goes_on_to_the_end():

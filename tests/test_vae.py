@@ -447,7 +447,7 @@ def test_curves_have_an_entry_per_epoch(iris):
 @pytest.mark.parametrize(
     ("params", "share", "weight"),
     [
-        ({}, 1 / 3, 2 / 3),
+        ({}, 0.4, 0.6),
         ({"code_share": 0.2}, 0.2, 0.8),
         ({"code_share": 0.2, "beta": 2.0}, 0.2, 2.0),
         ({"beta": 1.0}, 0.0, 1.0),
