@@ -1,6 +1,7 @@
 """Encoders and decoders: a multilayer perceptron beside an optional linear path."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -44,20 +45,18 @@ class Dense(nn.Module):
     Parameters
     ----------
     n_in, n_out : int
-    generator : torch.Generator or None
-        Source of the initial weights, which are orthogonal (Saxe et al. 2014): any
-        two draws treat their inputs much alike, so that seeds agree. None makes them
-        zero. The bias is zero.
+    draw : callable or None
+        Sets the initial weights in place; None makes them zero. The bias is zero.
     """
 
     def __init__(
-        self, n_in: int, n_out: int, generator: torch.Generator | None
+        self, n_in: int, n_out: int, draw: Callable[[Tensor], Tensor] | None
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(n_out, n_in, dtype=torch.float32))
         self.bias = nn.Parameter(torch.zeros(n_out, dtype=torch.float32))
-        if generator is not None:
-            nn.init.orthogonal_(self.weight, generator=generator)
+        if draw is not None:
+            draw(self.weight.data)
 
     def forward(self, h: Tensor) -> Tensor:
         return affine(h, self.weight, self.bias)
@@ -79,19 +78,26 @@ class _Constant(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """Hidden layers, each followed by the activation, and a linear head."""
+    """Hidden layers, each followed by the activation, and a linear head.
+
+    Weights are those of Glorot & Bengio (2010). Beside a linear path the head is zero
+    and the other weights are orthogonal (Saxe et al. 2014): any two draws of these
+    treat their inputs much alike, so that fits from different seeds agree better.
+    """
 
     def __init__(
         self,
         sizes: Sequence[int],
         activation: str,
         generator: torch.Generator,
-        zero_head: bool,
+        beside_linear: bool,
     ) -> None:
         super().__init__()
+        drawn = nn.init.orthogonal_ if beside_linear else nn.init.xavier_uniform_
+        draw = partial(drawn, generator=generator)
         pairs = list(pairwise(sizes))
-        self.hidden: Any = nn.ModuleList(Dense(*pair, generator) for pair in pairs[:-1])
-        self.head = Dense(*pairs[-1], None if zero_head else generator)
+        self.hidden: Any = nn.ModuleList(Dense(*pair, draw) for pair in pairs[:-1])
+        self.head = Dense(*pairs[-1], None if beside_linear else draw)
         self.activation = activation
 
     @property

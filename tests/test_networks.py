@@ -72,6 +72,21 @@ def test_network_without_linear_path_starts_random_by_seed(make, hidden):
 
 
 @pytest.mark.parametrize("make", [_encoder, _decoder])
+def test_hidden_weights_beside_a_linear_path_are_orthogonal(make):
+    layers = make((8, 6)).perceptron.hidden
+    for weight in (layers[0].weight, layers[1].weight.T):
+        assert_close(weight.T @ weight, torch.eye(weight.shape[1]))
+
+
+@pytest.mark.parametrize("make", [_encoder, _decoder])
+def test_hidden_weights_without_linear_path_are_glorots(make):
+    first, second = make((40, 60), linear_path=False).perceptron.hidden
+    for weight in (first.weight, second.weight):
+        most = (6.0 / sum(weight.shape)) ** 0.5
+        assert 0.9 * most < weight.abs().max() <= most
+
+
+@pytest.mark.parametrize("make", [_encoder, _decoder])
 def test_network_touches_nothing_global(untouched, make):
     make(linear_path=False)
 
