@@ -56,8 +56,9 @@ def _leading(symmetric: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     return values[::-1].clip(min=0.0), vectors[:, ::-1]
 
 
-def _principal_axes(model: Model, rows: Rows, n_axes: int) -> _PrincipalAxes:
-    """Return the weighted principal axes of the encoder's inputs."""
+def _principal_axes(model: Model, rows: Rows) -> _PrincipalAxes:
+    """Return the weighted principal axes of the encoder's inputs, one per component."""
+    n_axes = min(len(model.order), model.likelihood.n_inputs)
     center = sum(weights @ h for h, weights in _encoder_inputs(model, rows))
     if min(len(rows), len(center)) > MOST_EXACT:
         return _axes_by_iteration(model, rows, center, n_axes)
@@ -146,8 +147,11 @@ def start_linear(model: Model, rows: Rows, noise_factor: float = 1.0) -> float:
     signal_to_noise : float
         The largest eigenvalue over the noise, :math:`\lambda_1 / \sigma^2`.
     """
-    n_components, n_inputs = len(model.order), model.likelihood.n_inputs
-    axes = _principal_axes(model, rows, min(n_components, n_inputs))
+    return _start_on(model, _principal_axes(model, rows), noise_factor)
+
+
+def _start_on(model: Model, axes: _PrincipalAxes, noise_factor: float) -> float:
+    """Start linear on axes that are known, as `start_linear` does."""
     floor = 1e-8 * max(axes.variances.mean(), 1e-8)
     floor = max(floor, model.likelihood.least_noise())
     noise = max(_residual_variance(axes) * noise_factor, floor)
@@ -224,13 +228,14 @@ def start(model: Model, rows: Rows, objective: Objective) -> float | None:
         return None
     if model.likelihood.linear_start_is_exact and not model.masks:
         return start_linear(model, rows)
+    axes = _principal_axes(model, rows)
     some = rows.take(np.arange(min(len(rows), N_ROWS_TO_TRY)))
     losses: dict[float, float] = {}
     for factor in NOISE_FACTORS:
         # Noise above every eigenvalue leaves no path that could be trained.
-        if start_linear(model, rows, factor) > 1.0 or not losses:
+        if _start_on(model, axes, factor) > 1.0 or not losses:
             losses[factor] = _loss(model, some, objective)
-    return start_linear(model, rows, min(losses, key=lambda factor: losses[factor]))
+    return _start_on(model, axes, min(losses, key=lambda factor: losses[factor]))
 
 
 @torch.inference_mode()
