@@ -491,7 +491,8 @@ def test_weak_linear_start_is_warmed_up():
 
 
 def test_early_stopping_ends_a_fit_that_no_longer_improves(iris):
-    vae = tiny(max_iter=500, tol=10.0, n_iter_no_change=3).fit(iris)
+    options = {"max_iter": 500, "tol": 10.0, "n_iter_no_change": 3}
+    vae = tiny(init="random", **options).fit(iris)
     assert vae.n_iter_ < 10
 
 
