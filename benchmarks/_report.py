@@ -9,8 +9,8 @@ CASE = ["dataset", "role", "k", "seed"]
 OWN = ("vae", "autoencoder")
 ROUNDING = 1e-4
 """Difference of two R2 that float32 arithmetic alone can make."""
-TIE = 2e-3
-"""Difference in nats of the same linear model: PCA divides its variance by n - 1."""
+TIE = 1e-4
+"""Difference in nats of the same linear model that float32 arithmetic can make."""
 
 
 def read(path, datasets):
