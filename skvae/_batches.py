@@ -259,18 +259,14 @@ def _is_mapped(X: Any) -> bool:
 
 
 class _Resident:
-    """Rows in model units that lie on the device, in an order of their own."""
+    """Rows in model units that lie on the device; `index` puts them in order."""
 
     def __init__(self, x: torch.Tensor, index: torch.Tensor) -> None:
         self.x, self.index = x, index
 
-    def rows(self, part: slice) -> torch.Tensor:
-        """Return neighboring rows."""
-        return self.x.index_select(0, self.index[part])
-
-    def gather(self, index: torch.Tensor) -> torch.Tensor:
-        """Return a copy of some rows."""
-        return self.x.index_select(0, self.index[index.to(self.index.device)])
+    def read(self, index: torch.Tensor) -> torch.Tensor:
+        """Return a copy of some rows, given where they lie."""
+        return self.x.index_select(0, index)
 
 
 class _Streamed:
@@ -282,17 +278,12 @@ class _Streamed:
         prepare: Callable[[np.ndarray], np.ndarray],
         device: torch.device,
     ) -> None:
-        self.X, self.index = rows.X, rows.index
+        self.X, self.index = rows.X, torch.from_numpy(rows.index)
         self.prepare, self.device = prepare, device
 
-    def rows(self, part: slice) -> torch.Tensor:
-        """Return neighboring rows."""
-        x = self.prepare(self.X[self.index[part]])
-        return torch.from_numpy(np.asarray(x, dtype=np.float32)).to(self.device)
-
-    def gather(self, index: torch.Tensor) -> torch.Tensor:
-        """Return a copy of some rows."""
-        x = self.prepare(self.X[self.index[index.numpy()]])
+    def read(self, index: torch.Tensor) -> torch.Tensor:
+        """Return a copy of some rows, given where they lie."""
+        x = self.prepare(self.X[index.numpy()])
         return torch.from_numpy(np.asarray(x, dtype=np.float32)).to(self.device)
 
 
@@ -325,13 +316,12 @@ class Batches:
         is_large = 4 * n_rows * n_columns > most_bytes
         converts_late = prepare is None or is_large or _is_mapped(rows.X)
         if device.type == "cpu" and prepare is None and _can_share(rows.X):
-            index = torch.from_numpy(rows.index)
-            source = _Resident(torch.from_numpy(rows.X), index)
+            source = _Resident(torch.from_numpy(rows.X), source.index)
         elif device.type != "cpu" or not converts_late:
             size = (n_rows, n_columns)
             x = torch.empty(size, dtype=torch.float32, device=device)
             for part in row_slices(n_rows, n_columns):
-                x[part] = source.rows(part)
+                x[part] = source.read(source.index[part])
             source = _Resident(x, torch.arange(n_rows, device=device))
         weights = torch.from_numpy(rows.weights).to(device, torch.float32)
         return cls(source, weights, n_columns, batch_size)
@@ -360,10 +350,11 @@ class Batches:
         order = torch.randperm(
             len(self), generator=generator(seed, Stream.ORDER, epoch)
         )
-        weights = self.weights[order.to(self.device)].tensor_split(self.n_steps)
-        parts = zip(order.tensor_split(self.n_steps), weights, strict=True)
-        for index, some_weights in parts:
-            yield self.source.gather(index), some_weights
+        index = self.source.index[order.to(self.source.index.device)]
+        weights = self.weights[order.to(self.device)]
+        parts = (values.tensor_split(self.n_steps) for values in (index, weights))
+        for some_index, some_weights in zip(*parts, strict=True):
+            yield self.source.read(some_index), some_weights
 
     def in_order(
         self, n_rows: int | None = None
@@ -371,4 +362,4 @@ class Batches:
         """Yield (x, weights) of the first rows, or of all, in canonical order."""
         n_rows = len(self) if n_rows is None else min(n_rows, len(self))
         for part in row_slices(n_rows, self.n_columns):
-            yield self.source.rows(part), self.weights[part]
+            yield self.source.read(self.source.index[part]), self.weights[part]

@@ -27,10 +27,11 @@ def _fused_adam(
     slots: Mapping[str, Tensor],
     clock: Tensor,
     rate: float | Tensor,
+    divisor: Tensor,
 ) -> None:
     """Take a step of Adam with the kernel of torch's optimizers, which is private.
 
-    It passes over the memory once; the rule written in tensors passes seven times.
+    It passes over the memory once; the rule written in tensors passes eight times.
     """
     torch._fused_adam_(
         [weights],
@@ -46,6 +47,7 @@ def _fused_adam(
         eps=1e-8,
         amsgrad=False,
         maximize=False,
+        grad_scale=divisor,
     )
 
 
@@ -56,7 +58,7 @@ def _has_fused_adam(device: torch.device) -> bool:
     weights, gradient, mean, square = ones.unbind()
     try:
         slots = {"mean": mean, "square": square}
-        _fused_adam(weights, gradient, slots, ones[0, 0], 0.1)
+        _fused_adam(weights, gradient, slots, ones[0, 0], 0.1, ones[0, 0])
     except (AttributeError, RuntimeError, TypeError):
         return False
     return True
@@ -88,26 +90,31 @@ class Optimizer:
         """Whether `update` takes the learning rate as a tensor."""
         return False
 
-    def step(self, gradient: Tensor, learning_rate: float) -> None:
-        """Take one step against `gradient`, which may be overwritten."""
-        self.tick()
-        self.update(gradient, learning_rate)
-
     def tick(self) -> None:
         """Count a step, which `update` then takes."""
         self.n_steps += 1
         self.clock.fill_(self.n_steps)
         if self.n_steps % N_STEPS_TO_FADE == 0:
             for slot in self.state.values():
-                slot.masked_fill_(slot.abs() < FADED, 0.0)
+                torch.hardshrink(slot, FADED, out=slot)
 
-    def update(self, gradient: Tensor, learning_rate: Any) -> None:
-        """Change the weights, as the step that was counted last."""
+    def update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
+        """Change the weights, as the step that was counted last.
+
+        Parameters
+        ----------
+        gradient : Tensor of shape (P,)
+            Is overwritten.
+        learning_rate : float, or Tensor where the step is recorded
+        divisor : Tensor of shape (), float32
+            By which the gradient is to be divided.
+        """
         if self.alpha:
-            gradient.addcmul_(self.weights, self.decayed, value=self.alpha)
-        self._update(gradient, learning_rate)
+            decay = self.weights * divisor
+            gradient.addcmul_(decay, self.decayed, value=self.alpha)
+        self._update(gradient, learning_rate, divisor)
 
-    def _update(self, gradient: Tensor, learning_rate: Any) -> None:
+    def _update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
         raise NotImplementedError
 
 
@@ -116,8 +123,8 @@ class SGD(Optimizer):
 
     slots = ("momentum",)
 
-    def _update(self, gradient: Tensor, learning_rate: Any) -> None:
-        momentum = self.state["momentum"].mul_(0.9).add_(gradient)
+    def _update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
+        momentum = self.state["momentum"].mul_(0.9).add_(gradient.div_(divisor))
         self.weights.add_(momentum, alpha=-learning_rate)
 
 
@@ -126,7 +133,8 @@ class RMSprop(Optimizer):
 
     slots = ("square",)
 
-    def _update(self, gradient: Tensor, learning_rate: Any) -> None:
+    def _update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
+        gradient.div_(divisor)
         square = self.state["square"].mul_(0.9).addcmul_(gradient, gradient, value=0.1)
         self.weights.addcdiv_(gradient, square.sqrt().add_(1e-7), value=-learning_rate)
 
@@ -140,11 +148,13 @@ class Adam(Optimizer):
         """Whether torch has the kernel that takes tensors for numbers."""
         return _has_fused_adam(self.weights.device)
 
-    def _update(self, gradient: Tensor, learning_rate: Any) -> None:
+    def _update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
         if _has_fused_adam(gradient.device):
-            _fused_adam(self.weights, gradient, self.state, self.clock, learning_rate)
+            slots, clock = self.state, self.clock
+            _fused_adam(self.weights, gradient, slots, clock, learning_rate, divisor)
             return
         mean, square = self.state["mean"], self.state["square"]
+        gradient.div_(divisor)
         mean.lerp_(gradient, 0.1)
         square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
         scale = math.sqrt(1.0 - 0.999**self.n_steps)
@@ -159,13 +169,13 @@ class AdamW(Adam):
         """Whether `update` takes the learning rate as a tensor."""
         return False
 
-    def update(self, gradient: Tensor, learning_rate: Any) -> None:
+    def update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
         """Change the weights, as the step that was counted last."""
         if self.alpha:
             self.weights.addcmul_(
                 self.weights, self.decayed, value=-learning_rate * self.alpha
             )
-        self._update(gradient, learning_rate)
+        self._update(gradient, learning_rate, divisor)
 
 
 SOLVERS: dict[str, type[Optimizer]] = {

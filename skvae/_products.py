@@ -21,9 +21,10 @@ THIN = 32
 """Columns up to which MKL is up to four times slower in some layouts than in others."""
 
 LEAST_GAIN = 1.3
-"""How much faster oneDNN must be to make up for the copies that a gradient needs.
+"""How much faster oneDNN must be, to make up for the copies that a gradient needs.
 
-Processors lie well below or well above, so that a noisy measurement does not matter.
+Processors lie well below (Zen 3: 0.9) or well above (Zen 5: 2), so that a noisy
+measurement does not matter.
 """
 
 
@@ -67,6 +68,7 @@ def _suits_onednn(x: Tensor, n_outputs: int) -> bool:
         and x.dtype is torch.float32
         and x.device.type == "cpu"
         and _has_onednn()
+        and _gain() >= LEAST_GAIN
     )
 
 
@@ -83,20 +85,25 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
     """Return x weight, (B, D), of (B, N) and (N, D): a gradient of inputs."""
-    transposed = weight.T
-    if transposed.shape[0] <= THIN:
-        transposed = transposed.contiguous()
-    return affine(x, transposed)
+    if _suits_onednn(x, weight.shape[1]):
+        return _through_onednn(x, weight.T, None)
+    if weight.shape[1] <= THIN:
+        return F.linear(x, weight.T.contiguous())
+    return x @ weight
 
 
-def add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """Add a^T b, of (B, N) and (B, D), to `total` (N, D): a gradient of weights."""
-    if total.shape[1] <= THIN:
-        total.add_((b.T @ a).T)
-    elif not _suits_onednn(a, total.shape[1]) or _gain() < LEAST_GAIN:
-        total.addmm_(a.T, b)
+def put_product(out: Tensor, a: Tensor, b: Tensor, adds: bool) -> None:
+    """Set `out` (N, D) to a^T b, of (B, N) and (B, D): a gradient of weights.
+
+    With `adds` the product is added to what is there.
+    """
+    put = out.add_ if adds else out.copy_
+    if out.shape[1] <= THIN:
+        put((b.T @ a).T)
+    elif not _suits_onednn(a, out.shape[1]):
+        out.addmm_(a.T, b, beta=int(adds))
     elif a.shape[1] <= b.shape[1]:
-        total.add_(_through_onednn(a.T, b.T, None))
+        put(_through_onednn(a.T, b.T, None))
     else:
         # The first argument is copied, which had better be the small one.
-        total.add_(_through_onednn(b.T, a.T, None).T)
+        put(_through_onednn(b.T, a.T, None).T)

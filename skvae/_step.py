@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skvae._model import Model
-from skvae._products import add_product, affine, product
+from skvae._products import affine, product, put_product
 from skvae._state import FlatWeights
 from skvae.networks import (
     ACTIVATIONS,
@@ -50,6 +50,7 @@ class AutogradStep:
         self.model, self.objective, self.weights = model, objective, weights
         self.rounds = precision == "bfloat16"
 
+    @torch.enable_grad()
     def __call__(
         self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: Any
     ) -> Tensor:
@@ -82,10 +83,13 @@ class _Layer(NamedTuple):
     weight_gradient: Tensor
     bias_gradient: Tensor
 
-    def add_gradients(self, h: Tensor, gradient: Tensor) -> None:
-        """Add to the gradients, given the layer's input and its output's gradient."""
-        add_product(self.weight_gradient, gradient, h)
-        self.bias_gradient.add_(gradient.sum(0))
+    def put_gradients(self, h: Tensor, gradient: Tensor, adds: bool) -> None:
+        """Set the gradients, or add to them, from input and output's gradient."""
+        if adds:
+            self.bias_gradient.add_(gradient.sum(0))
+        else:
+            torch.sum(gradient, 0, out=self.bias_gradient)
+        put_product(self.weight_gradient, gradient, h, adds)
 
 
 class _Network:
@@ -116,18 +120,22 @@ class _Network:
             outputs[:, : len(self.path)].addmm_(inputs, self.path.T)
         return outputs
 
-    def backward(self, gradient: Tensor) -> Tensor:
-        """Add to the gradients of the weights; return that of the first layer."""
+    def backward(self, gradient: Tensor, adds: bool) -> Tensor:
+        """Set the gradients of the weights; return that of the first layer's outputs.
+
+        With `adds` they are added to what is there.
+        """
         if self.path is not None:
             part = gradient[:, : len(self.path)]
-            add_product(self.path_gradient, part, self.after[0])
+            put_product(self.path_gradient, part, self.after[0], adds)
         for i in reversed(range(1, len(self.layers))):
             layer = self.layers[i]
-            layer.add_gradients(self.after[i], gradient)
+            layer.put_gradients(self.after[i], gradient, adds)
             gradient = self.activation.backward(
                 product(gradient, layer.weight), self.before[i - 1], self.after[i]
             )
-        self.layers[0].add_gradients(self.after[0], gradient)
+        self.layers[0].put_gradients(self.after[0], gradient, adds)
+        self.before, self.after = [], []
         return gradient
 
     def to_inputs(self, outer: Tensor, inner: Tensor) -> Tensor:
@@ -142,66 +150,68 @@ class WrittenStep:
     """The gradient of the evidence lower bound, or of a plain autoencoder's loss.
 
     For perceptrons, a standard normal prior and no missing cells; the likelihood is
-    any.
+    any. To be called where torch records no gradients.
 
     Parameters
     ----------
     model : Model
-    weights : FlatWeights
-        Of that model; `weights.gradient` takes what a call gives.
+        Of whose parameters `grad` takes what a call gives.
     """
 
-    def __init__(self, model: Model, weights: FlatWeights) -> None:
-        self.likelihood, self.weights = model.likelihood, weights
+    def __init__(self, model: Model) -> None:
+        self.likelihood = model.likelihood
         self.is_stochastic = model.prior is not None
         self.encoder, self.decoder = _Network(model.encoder), _Network(model.decoder)
+        learned = (p for p in model.likelihood.parameters() if p.requires_grad)
+        self.likelihood_gradients: list[Any] = [p.grad for p in learned]
 
-    @torch.no_grad()
     def __call__(
         self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: Any
     ) -> Tensor:
         """Set the gradient as `AutogradStep` does."""
-        self.weights.gradient.zero_()
+        for gradient in self.likelihood_gradients:
+            gradient.zero_()
         if x.shape[0] <= PIECE_ROWS or x.device.type != "cpu":
-            return self._piece(x, row_weights, noise, beta)
+            return self._piece(x, row_weights, noise, beta, adds=False)
         pieces = zip(
             x.split(PIECE_ROWS),
             row_weights.split(PIECE_ROWS),
             noise.split(PIECE_ROWS),
             strict=True,
         )
-        return torch.stack([self._piece(*piece, beta) for piece in pieces]).sum(0)
+        terms = [self._piece(*piece, beta, i > 0) for i, piece in enumerate(pieces)]
+        return torch.stack(terms).sum(0)
 
     def _piece(
-        self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: Any
+        self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: Any, adds: bool
     ) -> Tensor:
         code = self.encoder.forward(self.likelihood.encoder_inputs(x))
         if not self.is_stochastic:
-            loss, gradient = self._decode(code, x, row_weights)
-            self.encoder.backward(gradient)
+            loss, gradient = self._decode(code, x, row_weights, adds)
+            self.encoder.backward(gradient, adds)
             return torch.stack((loss @ row_weights, torch.zeros_like(loss[0])))
         mean, unbounded = code.chunk(2, dim=-1)
         log_var = bound_log_var(unbounded)
-        std = torch.exp(0.5 * log_var)
-        deviation = std * noise
-        loss, gradient = self._decode(mean + deviation, x, row_weights)
+        deviation = torch.exp(0.5 * log_var).mul_(noise)
+        loss, gradient = self._decode(mean + deviation, x, row_weights, adds)
         # Gradients of the KL term of Kingma & Welling (2013), appendix B.
         scale = (row_weights * beta)[:, None]
-        variance = std.square()
-        by_log_var = torch.addcmul(deviation.mul_(gradient), scale, variance - 1.0)
+        excess = torch.expm1(log_var)
+        by_log_var = deviation.mul_(gradient).addcmul_(scale, excess).mul_(0.5)
+        by_log_var = bound_log_var_backward(by_log_var, unbounded)
         by_mean = gradient.addcmul_(scale, mean)
-        by_log_var = bound_log_var_backward(by_log_var.mul_(0.5), unbounded)
-        self.encoder.backward(torch.cat((by_mean, by_log_var), dim=-1))
-        kl = variance.addcmul_(mean, mean).sub_(log_var).sum(-1).sub_(mean.shape[1])
+        self.encoder.backward(torch.cat((by_mean, by_log_var), dim=-1), adds)
+        kl = excess.addcmul_(mean, mean).sub_(log_var).sum(-1)
         return torch.stack((loss, kl.mul_(0.5))) @ row_weights
 
     def _decode(
-        self, z: Tensor, x: Tensor, row_weights: Tensor
+        self, z: Tensor, x: Tensor, row_weights: Tensor, adds: bool
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of each row (B,), and the gradient by z (B, K)."""
         outputs = self.decoder.forward(z)
         loss, outer = self.likelihood.loss_and_gradient(outputs, x, row_weights)
-        return loss, self.decoder.to_inputs(outer, self.decoder.backward(outer))
+        inner = self.decoder.backward(outer, adds)
+        return loss, self.decoder.to_inputs(outer, inner)
 
 
 Step = AutogradStep | WrittenStep
@@ -227,5 +237,5 @@ def step_for(
 ) -> Step:
     """Return the fastest step that gives the gradient of an objective."""
     if precision == "float32" and _can_be_written(model, objective):
-        return WrittenStep(model, weights)
+        return WrittenStep(model)
     return AutogradStep(model, objective, weights, precision)

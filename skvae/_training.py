@@ -95,6 +95,7 @@ class Training:
         self.weights = FlatWeights(model)
         self.step = step_for(model, objective, self.weights, plan.precision)
         self.take: Callable[..., Tensor] = self._take_step
+        self.largest_norm = CLIP_PER_FEATURE * model.likelihood.n_features
         self.optimizer = SOLVERS[plan.solver](
             self.weights.data, plan.alpha, self.weights.decayed
         )
@@ -219,6 +220,7 @@ class Training:
             p.grad = None
         return last
 
+    @torch.no_grad()
     def _epoch(self) -> list[float]:
         """Take one step per batch; return mean loss, reconstruction and KL."""
         plan, epoch = self.plan, self.first_epoch + self.n_epochs
@@ -234,7 +236,8 @@ class Training:
                 shape, generator=random, device=device, dtype=torch.float32
             )
             # Batches are shuffled, so that any rows will do.
-            noise[..., : round(plan.code_share * x.shape[0]), :] = 0.0
+            if plan.code_share:
+                noise[..., : round(plan.code_share * x.shape[0]), :] = 0.0
             betas.append(plan.beta(progress, plan.max_iter))
             self.optimizer.tick()
             x = self._masked(x, epoch, step)
@@ -269,11 +272,10 @@ class Training:
         """Change the weights by one step; return the loss's two terms, summed."""
         terms = self.step(x, row_weights, noise, beta)
         gradient = self.weights.gradient
-        most = CLIP_PER_FEATURE * self.model.likelihood.n_features
         # The norm of the sum; that of the mean, which is clipped, is as much smaller.
         norm = torch.dot(gradient, gradient).sqrt_()
-        gradient.mul_((most / norm).clamp_max(1.0 / x.shape[0]))
-        self.optimizer.update(gradient, rate)
+        divisor = norm.div_(self.largest_norm).clamp_min_(x.shape[0])
+        self.optimizer.update(gradient, rate, divisor)
         return terms
 
     def _rate(self, progress: float) -> float:

@@ -3,8 +3,6 @@
 from typing import Any
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.likelihoods import Gaussian
@@ -94,6 +92,10 @@ class FitReport:
         TypeError
             If the estimator has no density to report.
         """
+        # A tenth of a second to import, which not everyone who fits a model needs.
+        from sklearn.decomposition import PCA
+        from sklearn.preprocessing import StandardScaler
+
         check_is_fitted(estimator)
         if not hasattr(estimator, "kl_per_component_"):
             raise TypeError(

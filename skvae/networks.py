@@ -25,14 +25,20 @@ class Activation(NamedTuple):
 
 
 _aten = torch.ops.aten
+_sigmoid_backward = _aten.sigmoid_backward.default
+_tanh_backward = _aten.tanh_backward.default
+_threshold_backward = _aten.threshold_backward.default
+_gelu_backward = _aten.gelu_backward.default
+_silu_backward = _aten.silu_backward.default
+_hardtanh_backward = _aten.hardtanh_backward.default
 
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation(lambda a: a, lambda g, a, h: g),
-    "logistic": Activation(torch.sigmoid, lambda g, a, h: _aten.sigmoid_backward(g, h)),
-    "tanh": Activation(torch.tanh, lambda g, a, h: _aten.tanh_backward(g, h)),
-    "relu": Activation(torch.relu, lambda g, a, h: _aten.threshold_backward(g, h, 0.0)),
-    "gelu": Activation(F.gelu, lambda g, a, h: _aten.gelu_backward(g, a)),
-    "silu": Activation(F.silu, lambda g, a, h: _aten.silu_backward(g, a)),
+    "logistic": Activation(torch.sigmoid, lambda g, a, h: _sigmoid_backward(g, h)),
+    "tanh": Activation(torch.tanh, lambda g, a, h: _tanh_backward(g, h)),
+    "relu": Activation(torch.relu, lambda g, a, h: _threshold_backward(g, h, 0.0)),
+    "gelu": Activation(F.gelu, lambda g, a, h: _gelu_backward(g, a)),
+    "silu": Activation(F.silu, lambda g, a, h: _silu_backward(g, a)),
 }
 
 
@@ -158,7 +164,7 @@ def bound_log_var(log_var: Tensor) -> Tensor:
 
 def bound_log_var_backward(gradient: Tensor, log_var: Tensor) -> Tensor:
     """Return the gradient by log-variances before they were bounded."""
-    return _aten.hardtanh_backward(gradient, log_var, *LOG_VAR_BOUNDS)
+    return _hardtanh_backward(gradient, log_var, *LOG_VAR_BOUNDS)
 
 
 class Encoder(_Network):

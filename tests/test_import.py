@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-SLOW = ("matplotlib", "onnx", "sympy", "torch._dynamo")
+SLOW = ("matplotlib", "onnx", "sklearn.decomposition", "sympy", "torch._dynamo")
 
 
 def _imported_by(code):

@@ -119,6 +119,20 @@ def test_bernoulli_is_finite_for_extreme_logits():
     assert log_prob.isfinite().all()
 
 
+@pytest.mark.parametrize("n_columns", [1, 7, 120, 127, 784, 1000])
+def test_bernoulli_training_loss_is_its_log_prob_in_float32(n_columns):
+    # Zero is where a logarithm of products has the least factors, 0.5.
+    sizes = torch.tensor([0.0, 1e-3, 1.0, 20.0, 90.0, 1e4])[:, None]
+    random = torch.Generator().manual_seed(0)
+    outputs = sizes * torch.randn((6, n_columns), generator=random)
+    x = torch.rand((6, n_columns), generator=random)
+    model = Bernoulli().build(n_columns)
+    exact = -model.log_prob(outputs.double(), x.double())
+    loss, gradient = model.loss_and_gradient(outputs, x, torch.ones(6))
+    assert_allclose(loss, exact, rtol=1e-5)
+    assert_allclose(gradient, outputs.double().sigmoid() - x, atol=1e-6)
+
+
 # Errors
 
 

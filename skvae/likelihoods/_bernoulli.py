@@ -12,6 +12,20 @@ from skvae.likelihoods._contract import Likelihood, LikelihoodModel
 from skvae.likelihoods._draws import uniform
 from skvae.likelihoods._statistics import as_they_are, column_means, column_ranges
 
+MOST_FACTORS = 120
+"""Numbers in [0.5, 1] whose product is surely a normal float32 number."""
+
+
+def sums_of_logs(p: Tensor) -> Tensor:
+    """Return the sum of log(p) of each row (B,), of probabilities in [0.5, 1].
+
+    As logarithms of products of many: a logarithm takes as long as a few of these.
+    """
+    n_columns = p.shape[1]
+    sizes = range(min(n_columns, MOST_FACTORS), 0, -1)
+    n_factors = next(size for size in sizes if n_columns % size == 0)
+    return p.unflatten(1, (-1, n_factors)).prod(-1).log_().sum(-1)
+
 
 def check_unit_interval(
     X: np.ndarray, name_of: Callable[[int], str], likelihood: str
@@ -76,9 +90,12 @@ class _BernoulliModel(UnitModel):
         self, outputs: Tensor, x: Tensor, row_weights: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the cross-entropy, and the expectation minus the rows as gradient."""
-        loss = F.softplus(outputs).sum(-1) - torch.linalg.vecdot(outputs, x)
-        gradient = torch.sigmoid(outputs).sub_(x).mul_(row_weights[:, None])
-        return loss, gradient
+        rate = torch.sigmoid(outputs)
+        likelier = (rate - 0.5).abs_().add_(0.5)
+        # softplus(a) = max(a, 0) - log(max(rate, 1 - rate)), three times as fast.
+        loss = torch.relu(outputs).sum(-1) - sums_of_logs(likelier)
+        loss -= torch.linalg.vecdot(outputs, x)
+        return loss, rate.sub_(x).mul_(row_weights[:, None])
 
     def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
         """Return Bernoulli distributions that accept intensities in [0, 1]."""
