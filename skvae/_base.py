@@ -327,13 +327,14 @@ class LatentTransformer(
             return tasks.end(snapshot)
 
         training.run(tasks.begin, end)
-        last = training.finish()
+        last = training.snapshot().to_arrays() if self.warm_start else None
+        training.finish()
         if training.stays_linear:
             # The start needs no rows held out.
             start(training.model, rows, self._objective)
         outcome = self._outcome(training.model, training)
         outcome["_resumed"] = Resumed(
-            last.to_arrays() if self.warm_start else None,
+            last,
             self.solver,
             outcome["n_iter_"],
             training.history,

@@ -72,8 +72,8 @@ class Optimizer:
     weights : Tensor of shape (P,)
     alpha : float
         Weight decay.
-    decayed : Tensor of shape (P,)
-        One where weight decay applies, zero elsewhere.
+    decayed : Tensor of shape (P,), bool
+        Where weight decay applies.
     """
 
     slots: tuple[str, ...] = ()
@@ -110,8 +110,7 @@ class Optimizer:
             By which the gradient is to be divided.
         """
         if self.alpha:
-            decay = self.weights * divisor
-            gradient.addcmul_(decay, self.decayed, value=self.alpha)
+            gradient.add_(self.weights * self.decayed * divisor, alpha=self.alpha)
         self._update(gradient, learning_rate, divisor)
 
     def _update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
@@ -172,9 +171,8 @@ class AdamW(Adam):
     def update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
         """Change the weights, as the step that was counted last."""
         if self.alpha:
-            self.weights.addcmul_(
-                self.weights, self.decayed, value=-learning_rate * self.alpha
-            )
+            decay = self.weights * self.decayed
+            self.weights.sub_(decay, alpha=learning_rate * self.alpha)
         self._update(gradient, learning_rate, divisor)
 
 

@@ -53,7 +53,7 @@ class FlatWeights:
         parameters = [p for p in module.parameters() if p.requires_grad]
         self.data = torch.cat([p.detach().reshape(-1) for p in parameters])
         self.gradient = torch.zeros_like(self.data)
-        self.decayed = torch.zeros_like(self.data)
+        self.decayed = torch.zeros_like(self.data, dtype=torch.bool)
         self.average = self.data.clone()
         self.n_averaged = 0
         start = 0
@@ -61,7 +61,7 @@ class FlatWeights:
             part = slice(start, start + p.numel())
             p.data = self.data[part].view_as(p)
             p.grad = self.gradient[part].view_as(p)
-            self.decayed[part] = float(p.ndim > 1)
+            self.decayed[part] = p.ndim > 1
             start = part.stop
 
     def take_into_average(self) -> None:

@@ -100,7 +100,7 @@ class Training:
             self.weights.data, plan.alpha, self.weights.decayed
         )
         if train.device.type == "cuda" and self.optimizer.can_be_recorded():
-            self.take = Replayed(self._take_step, self._snapshot, self._go_back)
+            self.take = Replayed(self._take_step, self.snapshot, self._go_back)
         self.first_epoch = 0 if resumed is None else resumed.epoch
         self.n_epochs = 0
         self.history = History() if resumed is None else resumed.history.copy()
@@ -148,7 +148,8 @@ class Training:
     def _averaged(self) -> AbstractContextManager[None]:
         return self.weights.averaged() if self.plan.average else nullcontext()
 
-    def _snapshot(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
+        """Return a copy of everything that an epoch changes."""
         return Snapshot.take(self.weights, self.optimizer)
 
     def _go_back(self, snapshot: Snapshot) -> None:
@@ -166,7 +167,8 @@ class Training:
         stopped = False
         while self.n_epochs < self.plan.max_iter and not stopped:
             n_whole = self.n_epochs
-            before = self._snapshot()
+            before = None  # so that the next one may take its place in memory
+            before = self.snapshot()
             try:
                 begin()
                 stopped = not self._advance(before) or end() or self._converged()
@@ -209,16 +211,14 @@ class Training:
         unbeaten = self.holds_out and self.best.loss == self.history.validation[0]
         return starts_linear and unbeaten
 
-    def finish(self) -> Snapshot:
-        """Set the weights to those that the run led to; return its last state."""
-        last = self._snapshot()
+    def finish(self) -> None:
+        """Set the weights to those that the run led to."""
         if self.best.weights is not None:
             self.weights.data.copy_(self.best.weights)
         elif self.plan.average:
             self.weights.data.copy_(self.weights.average)
         for p in self.model.parameters():
             p.grad = None
-        return last
 
     @torch.no_grad()
     def _epoch(self) -> list[float]:
@@ -227,7 +227,9 @@ class Training:
         n_components = len(self.model.order)
         device, n_steps = self.train.device, self.train.n_steps
         spacing = max(1, n_steps // N_AVERAGED)
-        terms, betas = [], []
+        # In one place: small tensors kept from each step would scatter its memory.
+        terms = torch.empty((n_steps, 2), dtype=torch.float32, device=device)
+        betas = []
         for step, (x, weights) in enumerate(self.train.shuffled(plan.seed, epoch)):
             progress = self.n_epochs + step / n_steps
             random = generator(plan.seed, Stream.NOISE, epoch, step, device=device)
@@ -241,10 +243,10 @@ class Training:
             betas.append(plan.beta(progress, plan.max_iter))
             self.optimizer.tick()
             x = self._masked(x, epoch, step)
-            terms.append(self.take(x, weights, noise, betas[-1], self._rate(progress)))
+            terms[step] = self.take(x, weights, noise, betas[-1], self._rate(progress))
             if plan.average and (step % spacing == 0 or step + 1 == n_steps):
                 self.weights.take_into_average()
-        sums = torch.stack(terms).double()
+        sums = terms.double()
         loss = sums[:, 0] + sums[:, 1] * torch.tensor(betas, device=device)
         totals = torch.stack((loss.sum(), *sums.sum(0))) / len(self.train)
         return totals.tolist()

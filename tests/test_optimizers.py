@@ -33,7 +33,7 @@ def _step(optimizer, gradient, rate):
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
 @pytest.mark.parametrize("name", SOLVERS)
 def test_optimizer_equals_torch(name, alpha):
-    decayed = torch.tensor([1.0, 1, 1, 1, 0, 0], dtype=torch.float64)
+    decayed = torch.tensor([True, True, True, True, False, False])
     weights = _start()
     optimizer = SOLVERS[name](weights, alpha, decayed)
     matrix, bias = _start()[:4].requires_grad_(), _start()[4:].requires_grad_()
@@ -63,11 +63,11 @@ def test_optimizer_equals_torch_without_its_private_kernel(monkeypatch, name, al
 @pytest.mark.parametrize("name", SOLVERS)
 def test_optimizer_state_is_all_that_it_remembers(name):
     weights, other = _start(), None
-    optimizer = SOLVERS[name](weights, 0.1, torch.ones(6, dtype=torch.float64))
+    optimizer = SOLVERS[name](weights, 0.1, torch.ones(6, dtype=torch.bool))
     for step, gradient in enumerate(_gradients(10)):
         if step == 5:
             copy = weights.clone()
-            other = SOLVERS[name](copy, 0.1, torch.ones(6, dtype=torch.float64))
+            other = SOLVERS[name](copy, 0.1, torch.ones(6, dtype=torch.bool))
             other.n_steps = optimizer.n_steps
             other.state = {key: slot.clone() for key, slot in optimizer.state.items()}
         if other is not None:
@@ -79,7 +79,7 @@ def test_optimizer_state_is_all_that_it_remembers(name):
 @pytest.mark.parametrize("name", SOLVERS)
 def test_optimizer_state_ends_at_zero_and_never_below_normal_numbers(name):
     weights = torch.ones(3, dtype=torch.float32)
-    optimizer = SOLVERS[name](weights, 0.0, torch.zeros(3))
+    optimizer = SOLVERS[name](weights, 0.0, torch.zeros(3, dtype=torch.bool))
     gradient = torch.tensor([1e-6, -1.0, 0.0])
     for _ in range(1500):
         _step(optimizer, gradient, 1e-3)
