@@ -40,6 +40,9 @@ class AutogradStep:
         Of the products of the networks.
     """
 
+    records = True
+    """Whether torch has to record operations."""
+
     def __init__(
         self,
         model: Model,
@@ -50,7 +53,6 @@ class AutogradStep:
         self.model, self.objective, self.weights = model, objective, weights
         self.rounds = precision == "bfloat16"
 
-    @torch.enable_grad()
     def __call__(
         self, x: Tensor, row_weights: Tensor, noise: Tensor, beta: Any
     ) -> Tensor:
@@ -150,13 +152,15 @@ class WrittenStep:
     """The gradient of the evidence lower bound, or of a plain autoencoder's loss.
 
     For perceptrons, a standard normal prior and no missing cells; the likelihood is
-    any. To be called where torch records no gradients.
+    any. To be called where torch records no gradients, best in inference mode.
 
     Parameters
     ----------
     model : Model
         Of whose parameters `grad` takes what a call gives.
     """
+
+    records = False
 
     def __init__(self, model: Model) -> None:
         self.likelihood = model.likelihood

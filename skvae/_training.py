@@ -186,7 +186,8 @@ class Training:
     def _advance(self, before: Snapshot) -> bool:
         """Train an epoch, with smaller steps if need be; false if that is no help."""
         while self.slowdown >= LEAST_SLOWDOWN:
-            losses = self._epoch()
+            with torch.inference_mode(not self.step.records):
+                losses = self._epoch()
             with self._averaged():
                 check = self.validate()
                 if all(map(math.isfinite, [*losses, check.loss])):
@@ -220,7 +221,6 @@ class Training:
         for p in self.model.parameters():
             p.grad = None
 
-    @torch.no_grad()
     def _epoch(self) -> list[float]:
         """Take one step per batch; return mean loss, reconstruction and KL."""
         plan, epoch = self.plan, self.first_epoch + self.n_epochs

@@ -105,10 +105,11 @@ class LikelihoodModel(nn.Module):
         that by the likelihood's own parameters is added to their `grad`. A likelihood
         may know a faster way than this one, which asks autograd.
         """
-        with torch.enable_grad():
-            outputs = outputs.detach().requires_grad_()
-            loss = -self.log_prob(outputs, x)
-            (loss @ row_weights).backward()
+        # Tensors made in inference mode take no part in gradients; their copies do.
+        with torch.inference_mode(False), torch.enable_grad():
+            outputs = outputs.detach().clone().requires_grad_()
+            loss = -self.log_prob(outputs, x.clone())
+            (loss @ row_weights.clone()).backward()
         return loss.detach(), outputs.grad  # type: ignore[return-value]
 
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
