@@ -78,6 +78,7 @@ Answers
 
 Thousands of rows per second. Packages on PyTorch are called on the whole array, as
 people do; Keras in batches of 4096 rows, since its default of 32 is many times slower.
+These, and those of start-up, are medians of at least {n_answered} rounds.
 
 {answers}
 
@@ -97,7 +98,7 @@ skvae alone, on made-up rows in [0, 1]: 20,000 of them, 784 columns, two compone
 batch size 512, but for what changes; tables of different numbers of rows have 64
 columns. An exponent is the slope of a straight line through logarithms: 1 where a
 tenfold size takes tenfold the time. The last one is between the two largest sizes,
-where what is done once per step or fit no longer hides it.
+where what is done once per step or fit no longer hides it. Rounds: {n_grown}.
 
 {scaling}
 
@@ -299,6 +300,7 @@ def write_page(results, verdicts, most_foreign, folder):
     lines = results.lines
     peers = lines[lines["changes"] == ""]
     trained = peers[peers["measure"] == "train"]
+    answered = peers[peers["measure"] == "answers"]
     found = {}
     for mapping in lines["versions"]:
         found |= mapping
@@ -309,6 +311,8 @@ def write_page(results, verdicts, most_foreign, folder):
         cpu=lines["cpu"].iloc[-1],
         n_threads=lines["n_threads"].iloc[-1],
         n_rounds=trained["round"].nunique(),
+        n_answered=answered.groupby("job")["round"].nunique().min(),
+        n_grown=lines[lines["changes"] != ""]["round"].nunique(),
         n_epochs=1 + int(trained["n_epochs"].iloc[-1]),
         data_mb=trained["data_mb"].max(),
         relative_error=f"{lines['relative_error'].max():.0e}",
