@@ -8,7 +8,14 @@ from torch.testing import assert_close
 from skvae import _products
 from skvae._products import affine, product, put_product
 
-SHAPES = [(1, 1, 1), (5, 3, 4), (130, 40, 50), (50, 40, 130), (600, 256, 200), (2100, 60, 50)]
+SHAPES = [
+    (1, 1, 1),
+    (5, 3, 4),
+    (130, 40, 50),
+    (50, 40, 130),
+    (600, 256, 200),
+    (2100, 60, 50),
+]
 
 
 def _matrices(*shapes, dtype=torch.float32):
