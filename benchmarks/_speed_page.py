@@ -247,6 +247,7 @@ def quality_text(results):
             f"{AIM:.0f} nats on the 10,000 test rows {reached}, and ended at "
             f"{final:.2f} after {fit:.1f} s."
         )
+        told[-1] += f" (Runs: {len(curves)}.)"
     clock = " The clock stood still while the ELBO was measured." if told else ""
     return " ".join(told) + clock
 

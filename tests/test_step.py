@@ -112,11 +112,10 @@ def test_written_step_bounds_log_variances_as_autograd_does():
     assert_close(gradient.double() / scale, truth / scale, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("gain", [1.0, 2.0])
-def test_written_step_equals_autograd_through_onednn(monkeypatch, gain):
+def test_written_step_equals_autograd_through_onednn(monkeypatch):
     monkeypatch.setattr(_products, "LEAST_WORK", 0)
     monkeypatch.setattr(_products, "THIN", 0)
-    monkeypatch.setattr(_products, "_gain", lambda: gain)
+    monkeypatch.setattr(_products, "_gain", lambda: 2.0)
     model = _model()
     _assert_same(*_gradients(model, *_batch(model)))
 

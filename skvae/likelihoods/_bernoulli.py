@@ -92,7 +92,7 @@ class _BernoulliModel(UnitModel):
         """Return the cross-entropy, and the expectation minus the rows as gradient."""
         rate = torch.sigmoid(outputs)
         likelier = (rate - 0.5).abs_().add_(0.5)
-        # softplus(a) = max(a, 0) - log(max(rate, 1 - rate)), three times as fast.
+        # softplus(a) = max(a, 0) - log(max(rate, 1 - rate)), which is quicker.
         loss = torch.relu(outputs).sum(-1) - sums_of_logs(likelier)
         loss -= torch.linalg.vecdot(outputs, x)
         return loss, rate.sub_(x).mul_(row_weights[:, None])
