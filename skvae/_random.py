@@ -1,8 +1,8 @@
 """Counted randomness: every draw follows from a seed and the draw's own counters.
 
-Nothing runs on: a fit that is resumed, or spread over several processes, repeats
-the same numbers, and no generator has to be saved. The global generators of
-Python, NumPy and torch are neither read nor advanced.
+No generator keeps a running state: a fit that is resumed, or spread over several
+processes, repeats the same numbers, and no generator has to be saved. The global
+generators of Python, NumPy and torch are neither read nor advanced.
 """
 
 from enum import IntEnum
@@ -18,14 +18,14 @@ _MASK = (1 << 64) - 1
 class Stream(IntEnum):
     """What a draw is for; keeps streams with equal counters apart."""
 
-    WEIGHTS = 1
+    PARAMETERS = 1
     ORDER = 3
     NOISE = 4
     VALIDATION = 5
     SCORE = 6
     LATENT = 7
     OBSERVATION = 8
-    MASK = 9
+    HIDDEN = 9
     IMPUTATION = 10
 
 

@@ -1,29 +1,43 @@
 """The only file that knows scikit-learn's private or version-bound names."""
 
+from collections.abc import Iterator, Sized
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin as CallbackSupportMixin
+from sklearn.callback import with_callbacks as with_callbacks
 from sklearn.utils._indexing import _get_column_indices
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval as Interval
+from sklearn.utils._param_validation import StrOptions as StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
-__all__ = [
-    "CallbackSupportMixin",
-    "Interval",
-    "StrOptions",
-    "check_sample_weight",
-    "column_indices",
-    "epoch_tasks",
-    "with_callbacks",
-]
 
-
-def check_sample_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
-    """Return one finite, non-negative float64 weight per row of `X`."""
+def check_sample_weight(sample_weight: Any, rows: Sized) -> np.ndarray:
+    """Return one finite, non-negative float64 weight per row."""
+    # An array without columns: all that is asked of it is its type and its length.
     return _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        sample_weight,
+        np.empty((len(rows), 0)),
+        dtype=np.float64,
+        ensure_non_negative=True,
     )
+
+
+def identity(value: Any) -> str:
+    """Return a text that two values share only if they are the same.
+
+    The representations of scikit-learn's estimators are cut off where they are long.
+    """
+    if isinstance(value, BaseEstimator):
+        parameters = identity(value.get_params(deep=False))
+        return f"{type(value).__name__}{parameters}"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{k!r}: {identity(v)}' for k, v in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(identity, value))})"
+    return repr(value.tolist() if isinstance(value, np.ndarray) else value)
 
 
 def column_indices(X: Any, columns: Any) -> list[int]:
@@ -41,8 +55,29 @@ def column_indices(X: Any, columns: Any) -> list[int]:
     return [int(j) for j in _get_column_indices(X, chosen)]
 
 
+@contextmanager
+def shared_callbacks(estimator: Any, model: Any) -> Iterator[None]:
+    """Let the callbacks of an estimator follow the fit of the model inside it.
+
+    The model keeps its own callbacks too. In this context it also has what an outer
+    search has passed to the estimator.
+    """
+    names = ("_skl_callbacks", "_parent_callback_ctx")
+    before = {name: vars(model)[name] for name in names if name in vars(model)}
+    shared = {name: vars(estimator)[name] for name in names if name in vars(estimator)}
+    if names[0] in before and names[0] in shared:
+        shared[names[0]] = [*before[names[0]], *shared[names[0]]]
+    vars(model).update(shared)
+    try:
+        yield
+    finally:
+        for name in shared:
+            del vars(model)[name]
+        vars(model).update(before)
+
+
 class epoch_tasks:
-    """Tell the estimator's callbacks about a fit and each of its epochs.
+    """Report a fit and each of its epochs to the estimator's callbacks.
 
     Parameters
     ----------

@@ -69,5 +69,5 @@ def test_normal_sequence_differs_by_seed():
 @pytest.mark.parametrize("random_state", [None, 5, np.random.RandomState(5)], ids=repr)
 def test_random_leaves_everything_global_untouched(untouched, random_state):
     seed = seed_from(random_state)
-    _draw(seed, Stream.WEIGHTS)
+    _draw(seed, Stream.PARAMETERS)
     normal_sequence(4, 2, seed)

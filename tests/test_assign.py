@@ -6,9 +6,7 @@ import polars as pl
 import pytest
 from sklearn.compose import make_column_selector
 
-from skvae import VAETransformer
-from skvae._columns import BY_KIND, likelihood_for
-from skvae._frames import read_layout
+from skvae import VAETransformer, likelihoods
 from skvae.likelihoods import (
     Bernoulli,
     Categorical,
@@ -17,6 +15,14 @@ from skvae.likelihoods import (
     Ordinal,
     StudentT,
 )
+from skvae.likelihoods._assign import (
+    BY_KIND,
+    assign_likelihoods,
+    fitted_likelihood,
+    learn_columns,
+)
+from skvae.table import as_cells
+from skvae.table._frames import read_layout
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*components carry nothing")
 
@@ -32,22 +38,23 @@ TABLE = {
 FRAME = pd.DataFrame(TABLE)
 
 
-def chosen(value, X=FRAME):
-    return likelihood_for(value, X, read_layout(X), BY_KIND)
+def chosen(said, X=FRAME):
+    layout = read_layout(as_cells(X) if isinstance(X, np.ndarray) else X)
+    return assign_likelihoods(said, X, layout, BY_KIND)
 
 
 def fitted(likelihood, X=FRAME):
     return VAETransformer(2, likelihood=likelihood, max_iter=2, tol=None).fit(X)
 
 
-def parts_of(likelihood):
-    return {repr(spec): columns for spec, columns in likelihood.parts}
+def by_spec(parts):
+    return {repr(spec): columns for spec, columns in parts}
 
 
 @pytest.mark.parametrize("library", [pd, pl])
 def test_auto_goes_by_the_types_of_columns(library):
-    likelihood = chosen("auto", library.DataFrame(TABLE))
-    assert parts_of(likelihood) == {
+    parts = chosen("auto", library.DataFrame(TABLE))
+    assert by_spec(parts) == {
         "Gaussian()": [0, 1, 4],
         "Bernoulli()": [2],
         "Categorical()": [3],
@@ -55,19 +62,19 @@ def test_auto_goes_by_the_types_of_columns(library):
 
 
 def test_auto_of_one_kind_is_one_likelihood():
-    assert repr(chosen("auto", np.ones((3, 2)))) == "Gaussian()"
-    assert repr(chosen("auto", np.ones((3, 2), dtype=bool))) == "Bernoulli()"
-    assert repr(chosen("auto", FRAME[["age", "visits"]])) == "Gaussian()"
+    assert by_spec(chosen("auto", np.ones((3, 2)))) == {"Gaussian()": [0, 1]}
+    assert by_spec(chosen("auto", np.ones((3, 2), bool))) == {"Bernoulli()": [0, 1]}
+    assert by_spec(chosen("auto", FRAME[["age", "visits"]])) == {"Gaussian()": [0, 1]}
 
 
 def test_auto_never_looks_at_values():
     binary = np.array([[0.0, 1.0], [1.0, 0.0]])
-    assert repr(chosen("auto", binary)) == "Gaussian()"
+    assert by_spec(chosen("auto", binary)) == {"Gaussian()": [0, 1]}
 
 
 def test_dict_names_columns_and_leaves_the_rest_to_their_types():
-    likelihood = chosen({"visits": "poisson", "grade": Ordinal(), 0: "gaussian"})
-    assert parts_of(likelihood) == {
+    parts = chosen({"visits": "poisson", "grade": Ordinal(), 0: "gaussian"})
+    assert by_spec(parts) == {
         "Gaussian()": [0],
         "Poisson()": [1],
         "Bernoulli()": [2],
@@ -77,33 +84,38 @@ def test_dict_names_columns_and_leaves_the_rest_to_their_types():
 
 
 def test_equal_likelihoods_of_a_dict_are_one_part():
-    likelihood = chosen(
-        {"age": StudentT(), "grade": StudentT()}, FRAME.drop(columns="job")
-    )
-    assert parts_of(likelihood)["StudentT()"] == [0, 3]
+    parts = chosen({"age": StudentT(), "grade": StudentT()}, FRAME.drop(columns="job"))
+    assert by_spec(parts)["StudentT()"] == [0, 3]
 
 
 def test_list_chooses_columns_as_column_transformer_does():
     numbers = make_column_selector(dtype_include="number")
-    likelihood = chosen([("student_t", numbers), ("categorical", "job")])
-    assert [columns for _, columns in likelihood.parts] == [[0, 1, 4], [3], [2]]
+    parts = chosen([("student_t", numbers), ("categorical", "job")])
+    assert [columns for _, columns in parts] == [[0, 1, 4], [3], [2]]
     mask = [False, True, False, False, True]
-    likelihood = chosen([("poisson", mask), (StudentT(), slice(0, 1))])
-    assert [columns for _, columns in likelihood.parts] == [[1, 4], [0], [2], [3]]
+    parts = chosen([("poisson", mask), (StudentT(), slice(0, 1))])
+    assert [columns for _, columns in parts] == [[1, 4], [0], [2], [3]]
 
 
 def test_parts_of_a_list_stay_apart():
     X = np.ones((3, 4))
-    likelihood = chosen([(Gaussian(), [0, 1]), (Gaussian(), [2, 3])], X)
-    assert [columns for _, columns in likelihood.parts] == [[0, 1], [2, 3]]
+    parts = chosen([(Gaussian(), [0, 1]), (Gaussian(), [2, 3])], X)
+    assert [columns for _, columns in parts] == [[0, 1], [2, 3]]
 
 
 def test_columns_object_is_taken_by_name():
     said = Columns(
         [("gaussian", ["age", "visits", "grade"]), (Bernoulli(), ["smokes"])]
     )
-    likelihood = chosen(said, FRAME.drop(columns="job"))
-    assert [columns for _, columns in likelihood.parts] == [[0, 1, 3], [2]]
+    parts = chosen(said, FRAME.drop(columns="job"))
+    assert [columns for _, columns in parts] == [[0, 1, 3], [2]]
+
+
+@pytest.mark.parametrize("wrap", [dict, Columns])
+def test_equal_likelihoods_of_a_dict_are_one_part_in_columns_too(wrap):
+    said = {"grade": "gaussian", "visits": "poisson", "age": Gaussian()}
+    parts = chosen(wrap(said), FRAME[["age", "visits", "grade"]])
+    assert by_spec(parts) == {"Gaussian()": [0, 2], "Poisson()": [1]}
 
 
 @pytest.mark.parametrize(
@@ -113,16 +125,24 @@ def test_columns_object_is_taken_by_name():
         ("gaussian", r"Gaussian\(\) requires numbers.*'job'"),
         ({"job": "nominal"}, r"must be one of.*categorical.*Got 'nominal'"),
         ({"work": "categorical"}, "work"),
-        ([("gaussian", [0, 1]), ("poisson", [1])], "once at most. Got column 1 twice"),
+        (
+            [("gaussian", [0, 1]), ("poisson", [1])],
+            "Got 2 for column 'visits'",
+        ),
         (
             Columns([("gaussian", ["age"])]),
-            "must name every column. Got none.*'visits'",
+            "requires one likelihood. Got 0 for column 'visits'",
         ),
     ],
 )
 def test_wrong_choice_is_refused(likelihood, message):
     with pytest.raises(ValueError, match=message):
         fitted(likelihood)
+
+
+def test_columns_without_observed_cells_are_warned_of_by_name():
+    with pytest.warns(UserWarning, match="Got none in column 'visits'.*Drop it"):
+        learned("auto", FRAME.assign(visits=np.nan))
 
 
 @pytest.mark.parametrize("library", [pd, pl])
@@ -213,3 +233,54 @@ def test_categorical_keeps_its_number_of_categories():
         if hasattr(s, "n_categories")
     ]
     assert sizes == [[5]]
+
+
+# What the fitted likelihood says
+
+WIDE = pd.DataFrame({f"c{j}": np.arange(N) % (2 + j % 5) for j in range(70)})
+NUMBERED = FRAME[["age", "visits"]].set_axis([10, 20], axis=1)
+ROUND_TRIPS = {
+    "auto": ("auto", FRAME),
+    "dict": ({"visits": "poisson", "grade": "ordinal"}, FRAME),
+    "apart": ([(StudentT(), ["grade", "age"]), ("gaussian", ["visits"])], FRAME),
+    "one part": ("auto", FRAME[["age", "visits"]]),
+    "array": ({1: "ordinal"}, np.c_[TABLE["age"], TABLE["grade"]]),
+    "numbers for names": ({1: "poisson"}, NUMBERED),
+    "many codes": ("ordinal", WIDE),
+    "many columns": ({f"c{j}": "categorical" for j in range(40)}, WIDE),
+}
+
+
+def learned(likelihood, X):
+    estimator = VAETransformer(likelihood=likelihood)
+    return learn_columns(estimator, X, "error")[1]
+
+
+@pytest.mark.parametrize("name", ROUND_TRIPS)
+def test_repr_of_the_fitted_likelihood_gives_the_same_fit(name):
+    said, X = ROUND_TRIPS[name]
+    known = learned(said, X)
+    fitted = fitted_likelihood(known)
+    again = learned(eval(repr(fitted), vars(likelihoods)), X)
+    assert repr(again.likelihood) == repr(known.likelihood)
+    assert repr(fitted_likelihood(again)) == repr(fitted)
+
+
+def test_fitted_likelihood_names_the_columns_of_a_table():
+    fitted = fitted_likelihood(learned({"visits": "poisson"}, FRAME))
+    assert by_spec(fitted.parts) == {
+        "Gaussian()": ["age", "grade"],
+        "Poisson()": ["visits"],
+        "Bernoulli()": ["smokes"],
+        "Categorical(n_categories=[3])": ["job"],
+    }
+
+
+@pytest.mark.parametrize("X", [FRAME[["age", "visits"]].values, NUMBERED])
+def test_fitted_likelihood_goes_by_position_without_names(X):
+    fitted = fitted_likelihood(learned({1: "poisson"}, X))
+    assert by_spec(fitted.parts) == {"Gaussian()": [0], "Poisson()": [1]}
+
+
+def test_fitted_likelihood_of_all_columns_is_that_alone():
+    assert repr(fitted_likelihood(learned("auto", FRAME[["age"]]))) == "Gaussian()"
