@@ -15,7 +15,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, load_iris
 
-from skvae._batches import Rows
+from skvae._model import Architecture
 from skvae.likelihoods import (
     Bernoulli,
     Categorical,
@@ -30,6 +30,13 @@ from skvae.likelihoods import (
     StudentT,
     ZeroInflatedNegativeBinomial,
 )
+from skvae.networks import Perceptron
+from skvae.objectives import ELBO
+from skvae.priors import as_prior
+from skvae.schedules import Constant, as_weight
+from skvae.table import Batches, Rows, as_cells
+from skvae.training import Plan, Start, Training
+from skvae.training._start import start_linear
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +134,9 @@ class LikelihoodCase:
         X = self.X[:, columns] if X is None else X
         weights = np.ones(len(X)) if weights is None else weights
         model = spec.build(X.shape[1]).double()
-        model.fit_statistics(Rows(X, np.arange(len(X)), weights / weights.mean()))
+        model.fit_statistics(
+            Rows(as_cells(X), np.arange(len(X)), weights / weights.mean())
+        )
         if start:
             model.start_noise(torch.from_numpy(np.resize(VARIANCES, model.n_inputs)))
         return model
@@ -139,7 +148,7 @@ class LikelihoodCase:
         noise = torch.randn(
             (*shape, model.n_outputs), generator=random, dtype=torch.float64
         )
-        return model.marginal_outputs() + noise
+        return model.linearized().outputs + noise
 
 
 LIKELIHOOD_CASES = [
@@ -173,3 +182,75 @@ LIKELIHOOD_CASES = [
 def case(request):
     """Every likelihood, and a mixture of all. A new likelihood is one line above."""
     return request.param
+
+
+class Small:
+    """Trainings on a small table, of three batches an epoch, or so."""
+
+    plan = Plan(
+        objective=ELBO(0.0),
+        weights={},
+        solver="adam",
+        learning_rate=Constant(1e-3),
+        max_iter=6,
+        tol=None,
+        n_iter_no_change=10,
+        seed=0,
+    )
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        signal = rng.normal(size=(50, 2)) @ rng.normal(size=(2, 5))
+        self.X = signal + 0.3 * rng.normal(size=(50, 5))
+
+    @staticmethod
+    def rows(X, weights=None):
+        """Return the rows of a table, as they are."""
+        weights = np.ones(len(X)) if weights is None else weights
+        return Rows(as_cells(X), np.arange(len(X)), weights / weights.mean())
+
+    def model(self, prior="normal", has_path=True):
+        """Return a model, at its linear start if it has paths."""
+        networks = (Perceptron((6,), "tanh"),) * 2
+        known = (has_path, Gaussian(), as_prior(prior))
+        model = Architecture(5, 2, *networks, *known).build(seed=0)
+        model.likelihood.fit_statistics(self.rows(self.X))
+        if has_path:
+            start_linear(model, self.rows(self.X))
+        return model
+
+    def batches(self, model, X, batch_size=16, weights=None):
+        """Return the rows of a table in batches."""
+        rows, cpu = self.rows(X, weights), torch.device("cpu")
+        return Batches.from_rows(rows, model.likelihood.prepare, cpu, batch_size)
+
+    def training(
+        self,
+        model=None,
+        *,
+        held_out=False,
+        batch_size=16,
+        earlier=None,
+        beta=1.0,
+        **plan,
+    ):
+        """Return a training on 40 of the rows, with or without the others held out."""
+        model = self.model() if model is None else model
+        train = self.batches(model, self.X[:40], batch_size)
+        held_out = self.batches(model, self.X[40:]) if held_out else None
+        plan = self.plan._replace(weights={"kl": as_weight(beta)})._replace(**plan)
+        is_linear = model.encoder.path.has_map
+        start = Start(is_linear, is_linear, 5.0)
+        return Training(model, train, held_out, plan, start, earlier)
+
+    def run(self, *args, end=lambda: False, **options):
+        """Return such a training after its run."""
+        training = self.training(*args, **options)
+        training.run(lambda: None, end)
+        return training
+
+
+@pytest.fixture(scope="session")
+def small():
+    """Return what makes trainings on a small table."""
+    return Small()

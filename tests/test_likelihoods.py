@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from torch.testing import assert_close
 
-from skvae import _batches
 from skvae.likelihoods import LIKELIHOODS, Columns, Gaussian, as_likelihood
+from skvae.table import _cells
 
 
 def _prepared(model, X):
@@ -30,8 +30,17 @@ def _has_holes(X, fraction=0.3):
 
 def _leaves(model):
     """Return the models of a mixture, or the model itself."""
-    parts = getattr(model, "parts", None)
-    return [model] if parts is None else [part.model for part in parts]
+    return list(getattr(model, "parts", [model]))
+
+
+def _columns_of_inputs(model):
+    """Return the column that each input of the encoder shows."""
+    if hasattr(model, "parts"):
+        pairs = zip(model.owned, model.parts, strict=True)
+        owned = [np.array(columns)[_columns_of_inputs(part)] for columns, part in pairs]
+        return np.concatenate(owned)
+    same = torch.arange(model.n_inputs)
+    return model.preparation().arrays.get("column", same).numpy()
 
 
 def _counts_all_cells(model):
@@ -43,16 +52,17 @@ def _counts_all_cells(model):
 
 def _grid(case, model, outputs):
     """Return values all over the domain of one column, and the width of each."""
-    p, name = model.distribution(outputs), type(case.spec).__name__
+    name = type(case.spec).__name__
+    if name in ("Gaussian", "StudentT", "LogNormal"):
+        loc, scale = model.location(outputs).item(), model.std().item()
     if name in ("Gaussian", "StudentT"):
         # A substitution that reaches far out into the tails.
         t, step = np.linspace(-14, 14, 4001, retstep=True)
-        values = p.loc.item() + p.scale.item() * np.sinh(t)
-        return values, step * p.scale.item() * np.cosh(t)
+        return loc + scale * np.sinh(t), step * scale * np.cosh(t)
     if name == "LogNormal":
         t, step = np.linspace(-12, 12, 2001, retstep=True)
-        values = np.exp(p.loc.item() + p.scale.item() * t)
-        return values, step * p.scale.item() * values
+        values = np.exp(loc + scale * t)
+        return values, step * scale * values
     if name == "ContinuousBernoulli":
         nodes, weights = np.polynomial.legendre.leggauss(40)
         return 0.5 + 0.5 * nodes, 0.5 * weights
@@ -75,15 +85,12 @@ def test_likelihood_admits_no_values_that_its_check_refuses(case, ends):
 def test_likelihood_of_a_column_has_total_mass_one(case, column):
     if isinstance(case.spec, Columns):
         pytest.skip("its parts are in the list")
+    if getattr(case.spec, "size_factor", False):
+        pytest.skip("its score is given the total, of which a single column has all")
     model = case.model(columns=[column])
     outputs = case.outputs(model, 1).detach()
     values, width = _grid(case, model, outputs)
-    if getattr(case.spec, "size_factor", False):
-        # The score is given the total, of which a single column has all.
-        p = model.distribution(outputs)
-        log_prob = p.log_prob(torch.from_numpy(values[:, None]))[:, 0].detach()
-    else:
-        log_prob = _log_prob(model, values[:, None], outputs.expand(len(values), -1))
+    log_prob = _log_prob(model, values[:, None], outputs.expand(len(values), -1))
     assert_allclose((log_prob.exp().numpy() * width).sum(), 1.0, rtol=1e-6)
 
 
@@ -95,18 +102,20 @@ def test_likelihood_gradient_matches_finite_differences(case):
     torch.autograd.gradcheck(lambda *_: model.log_prob(outputs, x), (outputs, *learned))
 
 
-def test_likelihood_loss_has_the_gradients_of_its_log_prob(case):
+@pytest.mark.parametrize("misses", [False, True])
+def test_likelihood_loss_has_the_gradients_of_its_log_prob(case, misses):
     model = case.model()
-    x = _prepared(model, case.X)
+    x = _prepared(model, _has_holes(case.X) if misses else case.X)
+    seen = ~torch.isnan(x) if misses else None
     outputs = case.outputs(model, 40).detach().requires_grad_()
     weights = torch.linspace(0.5, 2.0, 40, dtype=torch.float64)
-    log_prob = model.log_prob(outputs, x)
+    log_prob = model.log_prob(outputs, x, seen)
     learned = [p for p in model.parameters() if p.requires_grad]
     expected = torch.autograd.grad(-(log_prob @ weights), [outputs, *learned])
     for p in learned:
         p.grad = torch.ones_like(p)
     with torch.no_grad():
-        loss, gradient = model.loss_and_gradient(outputs, x, weights)
+        loss, gradient = model.loss_and_gradient(outputs, x, weights, seen)
     assert_close(loss, -log_prob.detach())
     assert_close(gradient, expected[0])
     for p, by_p in zip(learned, expected[1:], strict=True):
@@ -152,6 +161,39 @@ def test_likelihood_of_rescaled_columns_moves_by_the_jacobian(case, unit):
     before = _log_prob(case.model(), case.X, outputs)
     after = _log_prob(case.model(case.X * unit), case.X * unit, outputs)
     assert_allclose(after, before - 4 * np.log(unit), rtol=1e-6)
+
+
+# Forms of preparation and link
+
+
+def _has_its_numpy_form(of_numpy, of_torch):
+    assert isinstance(of_numpy, np.ndarray)
+    assert_allclose(of_numpy, of_torch.detach().numpy(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("misses", [False, True])
+def test_likelihood_preparation_is_the_same_in_numpy_and_torch(case, misses):
+    preparation = case.model().preparation()
+    X = _has_holes(case.X) if misses else case.X
+    x = preparation.units(torch.from_numpy(X))
+    _has_its_numpy_form(preparation.units(X), x)
+    seen = ~torch.isnan(x) if misses else None
+    of_numpy = preparation.inputs(x.numpy(), seen.numpy() if misses else None)
+    _has_its_numpy_form(of_numpy, preparation.inputs(x, seen))
+
+
+def test_likelihood_link_is_the_same_in_numpy_and_torch(case):
+    model = case.model()
+    link, outputs = model.link(), case.outputs(model, 40).detach()
+    _has_its_numpy_form(link.cells(outputs.numpy()), link.cells(outputs))
+    assert_array_equal(model.mean(outputs).detach(), link.cells(outputs).detach())
+
+
+def test_likelihood_average_of_one_draw_is_its_mean(case):
+    model = case.model()
+    outputs = case.outputs(model, 40).detach()
+    average = model.average(outputs[None], torch.ones(1, 40))
+    assert_close(average, model.mean(outputs).double(), rtol=1e-12, atol=0.0)
 
 
 # Missing cells
@@ -204,7 +246,7 @@ def test_likelihood_of_a_column_without_observed_cells_is_finite(case):
     seen = ~torch.isnan(x)
     assert model.encoder_inputs(x, seen).isfinite().all()
     assert model.log_prob(case.outputs(model, 40), x, seen).isfinite().all()
-    assert model.marginal_outputs().isfinite().all()
+    assert model.linearized().outputs.isfinite().all()
 
 
 def test_likelihood_encoder_sees_the_usual_where_cells_are_missing(case):
@@ -212,8 +254,8 @@ def test_likelihood_encoder_sees_the_usual_where_cells_are_missing(case):
     x = _prepared(model, holes)
     seen = ~torch.isnan(x)
     h = model.encoder_inputs(x, seen)
-    usual = model.marginal_inputs().expand_as(h)
-    spread = model.spread(seen)
+    usual = model.linearized().inputs.expand_as(h)
+    spread = seen[:, _columns_of_inputs(model)]
     assert h.shape == (40, model.n_inputs)
     assert_close(h[~spread], usual[~spread])
     if not _counts_all_cells(model):
@@ -221,10 +263,16 @@ def test_likelihood_encoder_sees_the_usual_where_cells_are_missing(case):
         assert_close(h[spread], complete[spread])
 
 
-def test_likelihood_residual_is_missing_where_the_cell_is(case):
+def test_likelihood_residual_is_that_of_complete_rows_where_cells_are_observed(case):
     model, holes = case.model(), _has_holes(case.X)
-    residual = model.residual(case.outputs(model, 40), _prepared(model, holes))
-    assert_array_equal(residual.isnan().numpy(), np.isnan(holes))
+    if _counts_all_cells(model):
+        pytest.skip("a missing cell changes what the total is taken for")
+    outputs, x = case.outputs(model, 40), _prepared(model, holes)
+    seen = ~torch.isnan(x)
+    residual = model.residual(outputs, model.fill(x, seen))
+    complete = model.residual(outputs, _prepared(model, case.X))
+    assert_close(residual[seen], complete[seen])
+    assert residual.isfinite().all()
 
 
 # The start
@@ -234,7 +282,7 @@ def test_likelihood_marginal_outputs_are_stationary(case):
     model = case.model(start=False)
     if _counts_all_cells(model) and hasattr(model, "set_log_theta"):
         pytest.skip("shares are those that are best for Poisson counts")
-    outputs = model.marginal_outputs().requires_grad_()
+    outputs = model.linearized().outputs.requires_grad_()
     x = _prepared(model, case.X)
     best = model.log_prob(outputs.expand(40, -1), x).sum()
     best.backward()
@@ -253,11 +301,11 @@ def test_likelihood_linear_outputs_move_the_residual_as_asked(case):
     model = case.model()
     if model.n_inputs != model.n_features or _counts_all_cells(model):
         pytest.skip("inputs of a column are tied to each other")
-    x, start = _prepared(model, case.X[:1]), model.marginal_outputs()
+    x, start = _prepared(model, case.X[:1]), model.linearized().outputs
     random = torch.Generator().manual_seed(2)
     directions = torch.randn((3, 4), generator=random, dtype=torch.float64)
     varies = torch.from_numpy(np.ptp(case.X, axis=0) > 0)
-    moved = start + 1e-6 * model.linear_outputs(directions)
+    moved = start + 1e-6 * model.linearized().directions(directions)
     change = (model.residual(start, x) - model.residual(moved, x)).detach() / 1e-6
     assert_close(change[:, varies], directions[:, varies], rtol=1e-4, atol=1e-4)
 
@@ -279,7 +327,7 @@ def test_likelihood_statistics_of_weighted_rows_equal_those_of_repeated_rows(cas
 
 def test_likelihood_statistics_do_not_depend_on_chunks(case, monkeypatch):
     whole = case.model()
-    monkeypatch.setattr(_batches, "CHUNK_VALUES", 12)
+    monkeypatch.setattr(_cells, "CHUNK_VALUES", 12)
     parts = case.model().state_dict()
     for name, value in whole.state_dict().items():
         assert_close(parts[name], value, rtol=1e-7, atol=1e-9)
@@ -306,7 +354,7 @@ def test_likelihood_model_survives_its_state_dict(case):
     assert_array_equal(
         _log_prob(other, case.X, outputs), _log_prob(model, case.X, outputs)
     )
-    assert_array_equal(other.marginal_outputs(), model.marginal_outputs())
+    assert_array_equal(other.linearized().outputs, model.linearized().outputs)
 
 
 def test_likelihood_spec_survives_clone_and_params(case):

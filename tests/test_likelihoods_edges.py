@@ -6,7 +6,6 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from skvae._batches import Rows, canonical_rows
 from skvae.likelihoods import (
     LIKELIHOODS,
     Bernoulli,
@@ -14,6 +13,7 @@ from skvae.likelihoods import (
     Columns,
     ContinuousBernoulli,
     Gaussian,
+    LikelihoodModel,
     LogNormal,
     NegativeBinomial,
     Ordinal,
@@ -21,6 +21,7 @@ from skvae.likelihoods import (
     StudentT,
     as_likelihood,
 )
+from skvae.table import Rows, _cells, as_cells, canonical_rows
 
 RNG = np.random.default_rng(0)
 UNITS = np.array([1.0, 1e6, 1e-6, 30.0])
@@ -32,7 +33,7 @@ VARIANCES = np.array([0.2, 0.3, 0.5, 0.6])
 
 def _model(spec, X, variances=VARIANCES):
     model = spec.resolve(X).build(X.shape[1]).double()
-    model.fit_statistics(Rows(X, np.arange(len(X)), np.ones(len(X))))
+    model.fit_statistics(Rows(as_cells(X), np.arange(len(X)), np.ones(len(X))))
     model.start_noise(torch.tensor(variances))
     return model
 
@@ -79,6 +80,20 @@ def test_gaussian_is_finite_for_columns_of_any_size(noise, scaling):
     assert model.mean(0.1 * outputs).isfinite().all()
 
 
+@pytest.mark.parametrize("size", [9, 27, 63])
+def test_gaussian_standardizes_columns_of_any_size_in_chunks(size, monkeypatch):
+    holes = EXTREME.copy()
+    holes[:7, [0, 2, 4]] = np.nan
+    for X in (EXTREME, holes):
+        whole = _model(Gaussian(), X, np.ones(X.shape[1])).prepare(X)
+        with monkeypatch.context() as patch:
+            patch.setattr(_cells, "CHUNK_VALUES", size)
+            chunked = _model(Gaussian(), X, np.ones(X.shape[1])).prepare(X)
+        assert_allclose(chunked, whole, rtol=1e-9, atol=1e-9)
+        # Exact zeros, from which no scale follows.
+        assert_array_equal(chunked[:, 1:4], np.where(np.isnan(X[:, 1:4]), np.nan, 0.0))
+
+
 @pytest.mark.parametrize("scaling", ["column", "shared"])
 def test_gaussian_of_constant_columns_alone_is_finite(scaling):
     X = np.tile([0.0, 0.1, -7e5], (5, 1))
@@ -102,14 +117,14 @@ def test_gaussian_is_finite_for_new_rows_far_away():
 
 def test_gaussian_start_noise_is_bounded_where_nothing_is_left():
     model = _model(Gaussian(noise="column"), REAL, np.array([0.0, 1e-300, 1.0, 1e30]))
-    assert model.distribution(torch.zeros(1, 4)).stddev.gt(0).all()
+    assert model.std().gt(0).all()
     assert model.log_prob(torch.zeros(40, 4), _prepared(model, REAL)).isfinite().all()
 
 
 def test_bernoulli_of_constant_columns_is_finite():
     X = np.tile([0.0, 1.0], (5, 1))
     model = _model(Bernoulli(), X)
-    log_prob = _log_prob(model, X, model.marginal_outputs().expand(5, -1))
+    log_prob = _log_prob(model, X, model.linearized().outputs.expand(5, -1))
     assert_allclose(log_prob, 2 * np.log(5.5 / 6))
 
 
@@ -138,18 +153,20 @@ def test_bernoulli_training_loss_is_its_log_prob_in_float32(n_columns):
 
 @pytest.mark.parametrize("noise", ["row", 0, -1.0, None, np.nan, np.inf, [1.0]])
 def test_gaussian_noise_out_of_range_is_refused_in_words(noise):
-    with pytest.raises(ValueError, match="noise='shared', 'column' or a positive"):
+    with pytest.raises(
+        ValueError, match=r"'noise' parameter of Gaussian .*\(0\.0, inf\)"
+    ):
         Gaussian(noise=noise).build(3)
 
 
 @pytest.mark.parametrize("noise", [np.float32(0.5), np.int64(2)], ids=repr)
 def test_gaussian_noise_may_be_a_numpy_number(noise):
     model = _model(Gaussian(noise=noise), REAL / UNITS)
-    assert_allclose(model.distribution(_outputs(1, 4)).stddev, float(noise), rtol=1e-6)
+    assert_allclose(model.std(), float(noise), rtol=1e-6)
 
 
 def test_gaussian_scaling_out_of_range_is_refused_in_words():
-    with pytest.raises(ValueError, match=r"'column' or 'shared'\. Got 'row'"):
+    with pytest.raises(ValueError, match=r"'scaling' .*'shared'.* Got 'row'"):
         Gaussian(scaling="row").build(3)
 
 
@@ -177,7 +194,7 @@ def test_likelihood_of_an_interval_admits_it_whole():
 def test_likelihood_statistics_leave_X_unchanged():
     X = REAL.copy()
     X.setflags(write=False)
-    rows = canonical_rows(X, np.ones(len(X)))
+    rows = canonical_rows(as_cells(X), np.ones(len(X)))
     model = Gaussian().build(4)
     model.fit_statistics(rows)
     model.prepare(X)
@@ -221,41 +238,37 @@ def test_columns_outside_a_domain_name_the_column_of_the_table():
 
 
 TABLE = np.column_stack((REAL[:, 0], BINARY[:, 0], REAL[:, 2]))
-NAMES = ["age", "job", "size"]
-BY_NAME = [
-    {"age": "gaussian", "job": "categorical", "size": Gaussian()},
-    {"job": "categorical", 0: "gaussian", "size": "gaussian"},
-    [("gaussian", ["age", "size"]), (Categorical(), "job")],
+BY_POSITION = [
+    {0: "gaussian", 1: "categorical", 2: Gaussian()},
+    [("gaussian", [0, 2]), (Categorical(), [1])],
     [("gaussian", np.array([0, 2])), ("categorical", 1)],
 ]
 
 
-@pytest.mark.parametrize("parts", BY_NAME, ids=str)
-def test_columns_may_be_given_by_name_or_position(parts):
-    resolved = as_likelihood(parts).resolve(TABLE, NAMES)
+@pytest.mark.parametrize("parts", BY_POSITION, ids=str)
+def test_columns_may_be_given_by_position(parts):
+    resolved = as_likelihood(parts).resolve(TABLE)
     expected = [(Gaussian(), [0, 2]), (Categorical([2]), [1])]
     assert sorted(map(repr, resolved.parts)) == sorted(map(repr, expected))
 
 
 def test_columns_of_one_kind_are_that_likelihood():
-    resolved = as_likelihood(dict.fromkeys(NAMES, "gaussian")).resolve(TABLE, NAMES)
+    resolved = as_likelihood(dict.fromkeys(range(3), "gaussian")).resolve(TABLE)
     assert repr(resolved) == "Gaussian()"
 
 
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ([("gaussian", [0, 1])], "requires one likelihood. Got 0 for column 'size'"),
-        ({"age": "gaussian", 0: "poisson"}, "Got 2 for column 'age'"),
-        ([("gaussian", ["weight"])], r"names \['age', .*\] or positions .*'weight'"),
-        ([("gaussian", [0, 1, 3])], "positions 0 to 2. Got 3"),
-        ([("gaussian", [0, -1])], "positions 0 to 2. Got -1"),
+        ([("gaussian", [0, 1])], "requires one likelihood. Got 0 for column 2"),
+        ([("gaussian", [0, 1]), ("poisson", [0, 2])], "Got 2 for column 0"),
+        ([("gaussian", [0, 1, 3])], r"features must be in \[0, 2\]"),
         ([("normal", [0, 1, 2])], r"must be one of \['bernoulli', .* Got 'normal'"),
     ],
 )
 def test_columns_that_do_not_fit_the_table_are_refused_in_words(parts, message):
     with pytest.raises(ValueError, match=message):
-        Columns(parts).resolve(TABLE, NAMES)
+        Columns(parts).resolve(TABLE)
 
 
 def test_columns_are_in_the_order_of_the_table():
@@ -275,11 +288,64 @@ def test_columns_are_in_the_order_of_the_table():
         assert_allclose(cells[:, [column]], expected.detach())
 
 
-def test_columns_without_observed_cells_are_warned_of_by_name():
-    X = TABLE.copy()
-    X[:, 2] = np.nan
-    with pytest.warns(UserWarning, match="Got none in column 'size'.*Drop it"):
-        Gaussian().resolve(X, NAMES)
+CLOSED = Columns([("gaussian", [0, 2]), ("categorical", [1]), ("bernoulli", [3])])
+WITH_CODES = np.column_stack((TABLE, BINARY[:, 1]))
+
+
+@pytest.mark.parametrize("misses", [False, True])
+def test_columns_have_the_closed_form_gradients_of_their_parts(misses, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("autograd was asked")
+
+    model = _model(CLOSED, WITH_CODES, np.resize(VARIANCES, 5))
+    x, outputs = _prepared(model, WITH_CODES), _outputs(40, model.n_outputs)
+    observed = None
+    if misses:
+        observed = torch.from_numpy(RNG.random(x.shape) < 0.7)
+        x = torch.where(observed, x, torch.nan)
+    monkeypatch.setattr(torch.Tensor, "backward", refuse)
+    monkeypatch.setattr(torch.autograd, "grad", refuse)
+    weights = torch.ones(40, dtype=torch.float64)
+    loss, gradient = model.loss_and_gradient(outputs, x, weights, observed)
+    assert loss.isfinite().all()
+    assert gradient.shape == outputs.shape
+
+
+def test_columns_have_the_noise_floor_of_their_parts():
+    X = np.column_stack((np.round(REAL[:, [0, 3]]), BINARY[:, 0]))
+    mixed = _model(Columns([("gaussian", [0, 1]), ("bernoulli", [2])]), X, np.ones(3))
+    alone = _model(Gaussian(), X[:, :2], np.ones(2))
+    assert mixed.linearized().least_noise == alone.linearized().least_noise > 1e-6
+
+
+class _LaplaceModel(LikelihoodModel):
+    """Columns as they are, with a Laplace distribution of scale one."""
+
+    link_kind = "affine"
+
+    def __init__(self):
+        super().__init__()
+        self.n_features = self.n_inputs = self.n_outputs = 3
+
+    def link_arrays(self):
+        return {"unit": 1.0, "loc": 0.0, "scale": 1.0}
+
+    def distribution(self, outputs):
+        return torch.distributions.Laplace(outputs, 1.0)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_likelihood_answers_what_its_distribution_gives():
+    model, outputs = _LaplaceModel(), _outputs(20_000, 3)
+    random = torch.Generator().manual_seed(3)
+    draws = [model.draw(outputs, random) for _ in range(2)]
+    assert not torch.equal(*draws)
+    assert torch.equal(draws[0], model.draw(outputs, random.manual_seed(3)))
+    errors = (draws[0] - outputs).flatten().numpy()
+    assert stats.kstest(errors, stats.laplace.cdf).pvalue > 1e-3
+    assert torch.equal(model.mode(outputs), outputs)
+    assert torch.equal(model.residual(outputs, draws[0]), draws[0] - outputs)
+    assert model.keeps_units
 
 
 # Extremes of the others
@@ -335,26 +401,20 @@ def test_student_t_is_finite_for_columns_of_any_size():
 def test_noise_is_at_least_that_of_rounding():
     X = np.round(REAL[:, :1])
     model = _model(Gaussian(noise="column"), X, np.zeros(1))
-    stddev = model.distribution(torch.zeros(1, 1)).stddev.item()
-    assert stddev == pytest.approx(1 / np.sqrt(12), rel=1e-6)
+    assert model.std().item() == pytest.approx(1 / np.sqrt(12), rel=1e-6)
 
 
 def test_size_factors_of_a_missing_cell_are_those_of_its_usual_share():
     X = np.array([[10.0, 30.0], [20.0, 60.0]])
     model = _model(Poisson(size_factor=True), X, VARIANCES[:2])
     x = torch.tensor([[10.0, torch.nan], [torch.nan, torch.nan]], dtype=torch.float64)
-    assert_allclose(model.sizes(x), [[40.0], [1.0]])
-
-
-def test_categorical_codes_with_large_gaps_are_refused():
-    X = np.array([[0.0], [1e9]])
-    with pytest.raises(ValueError, match=r"no large gaps\. Got 1000000000 in 2 rows"):
-        Categorical().resolve(X)
+    filled = model.fill(x, ~torch.isnan(x))
+    assert_allclose(filled, [[10.0, 30.0], [0.25, 0.75]])
 
 
 @pytest.mark.parametrize("df", ["few", 0.0, -1.0, np.inf, None])
 def test_student_t_degrees_out_of_range_are_refused_in_words(df):
-    with pytest.raises(ValueError, match="df='learned' or a positive number"):
+    with pytest.raises(ValueError, match=r"'df' parameter of StudentT .*'learned'"):
         StudentT(df=df).build(2)
 
 
@@ -366,7 +426,7 @@ def test_categorical_without_a_number_of_categories_is_not_built():
 def test_ordinal_average_is_the_level_nearest_to_all():
     X = np.random.default_rng(0).integers(0, 5, (200, 2)).astype(float)
     model = Ordinal().resolve(X).build(2)
-    model.fit_statistics(Rows(X, np.arange(200), np.ones(200)))
+    model.fit_statistics(Rows(as_cells(X), np.arange(200), np.ones(200)))
     random = torch.Generator().manual_seed(0)
     outputs = 3.0 * torch.randn((4, 30, 2), generator=random, dtype=torch.float64)
     weights = torch.rand((4, 30), generator=random, dtype=torch.float64)
@@ -385,7 +445,7 @@ def test_ordinal_columns_of_different_numbers_of_levels_can_be_trained():
     rng = np.random.default_rng(0)
     X = np.c_[rng.integers(0, 3, 300), rng.integers(0, 9, 300)].astype(float)
     model = Ordinal().resolve(X).build(2)
-    model.fit_statistics(Rows(X, np.arange(300), np.ones(300)))
+    model.fit_statistics(Rows(as_cells(X), np.arange(300), np.ones(300)))
     x = torch.from_numpy(X).float()
     model.log_prob(torch.zeros(300, 2), x).sum().backward()
     assert model.cuts.grad.isfinite().all()

@@ -7,7 +7,6 @@ from numpy.testing import assert_allclose
 from scipy.special import expit
 
 from skvae import VAETransformer
-from skvae._batches import Rows
 from skvae.likelihoods import (
     Categorical,
     Columns,
@@ -16,6 +15,7 @@ from skvae.likelihoods import (
     Poisson,
     ZeroInflatedNegativeBinomial,
 )
+from skvae.table import Rows, as_cells
 
 RNG = np.random.default_rng(0)
 Z = RNG.normal(size=(400, 1))
@@ -64,9 +64,11 @@ def _fit(likelihood, X, max_iter=100):
 def _marginal_score(vae, train, test):
     """Return the mean log-density of rows under the best constant outputs."""
     model = vae._architecture.likelihood.build(train.shape[1]).double()
-    model.fit_statistics(Rows(train, np.arange(len(train)), np.ones(len(train))))
+    model.fit_statistics(
+        Rows(as_cells(train), np.arange(len(train)), np.ones(len(train)))
+    )
     x = torch.from_numpy(model.prepare(test))
-    outputs = model.marginal_outputs().expand(len(test), -1)
+    outputs = model.linearized().outputs.expand(len(test), -1)
     return model.log_prob(outputs, x).mean().item()
 
 

@@ -5,16 +5,22 @@ parameters only. Its `resolve` takes from the data what the size of a model depe
 and its `build` gives a *model*, a `torch.nn.Module` that owns everything about the
 columns of `X`: their domain, their statistics, what the encoder sees, the log-density
 of a row under the decoder's outputs, and draws. Inside, `x` is in *model units*, which
-`prepare` makes of `X`; answers to users are in the units of `X`.
+`prepare` computes from `X`; answers to users are in the units of `X`.
 """
 
+from skvae.likelihoods._assign import BY_KIND as BY_KIND
+from skvae.likelihoods._assign import check_rows as check_rows
+from skvae.likelihoods._assign import fitted_likelihood as fitted_likelihood
+from skvae.likelihoods._assign import learn_columns as learn_columns
 from skvae.likelihoods._bernoulli import Bernoulli
 from skvae.likelihoods._categorical import Categorical
 from skvae.likelihoods._columns import Columns
 from skvae.likelihoods._columns import as_likelihood as as_likelihood
 from skvae.likelihoods._continuous_bernoulli import ContinuousBernoulli
 from skvae.likelihoods._contract import Likelihood, LikelihoodModel
+from skvae.likelihoods._forms import LINKS as LINKS
 from skvae.likelihoods._gaussian import Gaussian
+from skvae.likelihoods._linearization import Linearization
 from skvae.likelihoods._log_normal import LogNormal
 from skvae.likelihoods._negative_binomial import NegativeBinomial
 from skvae.likelihoods._ordinal import Ordinal
@@ -31,6 +37,7 @@ __all__ = [
     "Gaussian",
     "Likelihood",
     "LikelihoodModel",
+    "Linearization",
     "LogNormal",
     "NegativeBinomial",
     "Ordinal",

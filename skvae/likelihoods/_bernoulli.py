@@ -1,25 +1,27 @@
 """Binary columns, or intensities in [0, 1]."""
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skvae._batches import Rows
-from skvae.likelihoods._contract import Likelihood, LikelihoodModel
+from skvae.likelihoods._contract import Likelihood, LikelihoodModel, Where
 from skvae.likelihoods._draws import uniform
-from skvae.likelihoods._statistics import as_they_are, column_means, column_ranges
+from skvae.likelihoods._linearization import Linearization
+from skvae.likelihoods._statistics import column_means
+from skvae.table import Rows
 
 MOST_FACTORS = 120
-"""Numbers in [0.5, 1] whose product is surely a normal float32 number."""
+"""So many numbers in [0.5, 1] have a product that is a normal float32 number."""
 
 
 def sums_of_logs(p: Tensor) -> Tensor:
     """Return the sum of log(p) of each row (B,), of probabilities in [0.5, 1].
 
-    As logarithms of products of many: a logarithm takes as long as a few of these.
+    Computed as logarithms of products, since a logarithm takes as long as several
+    products.
     """
     n_columns = p.shape[1]
     sizes = range(min(n_columns, MOST_FACTORS), 0, -1)
@@ -27,59 +29,51 @@ def sums_of_logs(p: Tensor) -> Tensor:
     return p.unflatten(1, (-1, n_factors)).prod(-1).log_().sum(-1)
 
 
-def check_unit_interval(
-    X: np.ndarray, name_of: Callable[[int], str], likelihood: str
-) -> None:
-    """Raise ValueError where an observed value of `X` is outside [0, 1]."""
-    low, high = column_ranges(X)
-    outside = np.flatnonzero((low < 0) | (high > 1))
-    if len(outside):
-        column = int(outside[0])
-        value = low[column] if low[column] < 0 else high[column]
-        raise ValueError(
-            f"{likelihood} likelihood requires 0 <= X <= 1. Got {value:.6g} in column "
-            f"{name_of(column)}. Scale the column to [0, 1] (for example X / 255, or "
-            "MinMaxScaler(clip=True)), or use likelihood='gaussian'."
-        )
-
-
 class UnitModel(LikelihoodModel):
-    """Columns in [0, 1] as they are; outputs are logits, or what is like them."""
-
-    keeps_units = True
-
-    rate: Tensor
+    """Columns in [0, 1] as they are; outputs are logits or similar."""
 
     def __init__(self, n_features: int) -> None:
         super().__init__()
         self.n_features = self.n_inputs = self.n_outputs = n_features
-        rate = torch.full((n_features,), 0.5, dtype=torch.float64)
-        self.register_buffer("rate", rate)
+        self.add_statistics(rate=0.5)
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn each column's mean, kept off 0 and 1 by half a row."""
-        mean, weight = column_means(rows, as_they_are)
+        mean, weight = column_means(rows)
         self.rate.copy_(torch.from_numpy((mean * weight + 0.5) / (weight + 1.0)))
 
-    def prepare(self, X: np.ndarray) -> np.ndarray:
-        """Return the rows as they are."""
-        return X
+    def preparation_arrays(self) -> dict[str, Any]:
+        """Return each column's mean, the usual input."""
+        return {"usual": self.rate}
 
-    def cell_inputs(self, x: Tensor) -> Tensor:
-        """Return the rows as they are."""
-        return x
+    def mode(self, outputs: Tensor) -> Tensor:
+        """Return one where values above a half are likelier, else zero."""
+        return (outputs > 0.0).to(outputs.dtype)
 
-    def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return rows minus their expectation."""
-        return x - self.mean(outputs)
 
-    def marginal_inputs(self) -> Tensor:
-        """Return each column's mean."""
-        return self.rate
+class UnitLikelihood(Likelihood):
+    """Base of the specs of columns in [0, 1]."""
+
+    _remedy = (
+        "Scale the column to [0, 1] (for example X / 255, or MinMaxScaler(clip=True)), "
+        "or use likelihood='gaussian'."
+    )
+
+    def admits(self, low: float, high: float) -> bool:
+        """Return whether values are in [0, 1]."""
+        return low >= 0 and high <= 1
+
+    def _outside(self, X: np.ndarray) -> np.ndarray:
+        return (X < 0) | (X > 1)
+
+    def _domain(self, column: int) -> str:
+        return "0 <= X <= 1"
 
 
 class _BernoulliModel(UnitModel):
     """Zeros and ones, or intensities scored as if they were."""
+
+    link_kind = "sigmoid"
 
     def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return minus the cross-entropy of each cell."""
@@ -87,46 +81,36 @@ class _BernoulliModel(UnitModel):
         return -F.binary_cross_entropy_with_logits(outputs, x, reduction="none")
 
     def loss_and_gradient(
-        self, outputs: Tensor, x: Tensor, row_weights: Tensor
+        self, outputs: Tensor, x: Tensor, sample_weights: Tensor, observed: Where = None
     ) -> tuple[Tensor, Tensor]:
         """Return the cross-entropy, and the expectation minus the rows as gradient."""
+        if observed is not None:
+            # A missing cell equals its expectation, so that its gradient is zero.
+            outputs = torch.where(observed, outputs, 0.0)
+            x = torch.where(observed, x, 0.5)
         rate = torch.sigmoid(outputs)
         likelier = (rate - 0.5).abs_().add_(0.5)
+        if observed is not None:
+            likelier = torch.where(observed, likelier, 1.0)
         # softplus(a) = max(a, 0) - log(max(rate, 1 - rate)), which is quicker.
         loss = torch.relu(outputs).sum(-1) - sums_of_logs(likelier)
         loss -= torch.linalg.vecdot(outputs, x)
-        return loss, rate.sub_(x).mul_(row_weights[:, None])
-
-    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
-        """Return Bernoulli distributions that accept intensities in [0, 1]."""
-        return torch.distributions.Bernoulli(logits=outputs, validate_args=False)
-
-    def mean(self, outputs: Tensor) -> Tensor:
-        """Return the probabilities of one."""
-        return torch.sigmoid(outputs)
-
-    def mode(self, outputs: Tensor) -> Tensor:
-        """Return one where it is more likely than zero."""
-        return (outputs > 0.0).to(outputs.dtype)
+        return loss, rate.sub_(x).mul_(sample_weights[:, None])
 
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return zeros and ones."""
         u = uniform(outputs, generator)
         return (u < torch.sigmoid(outputs)).to(outputs.dtype)
 
-    def marginal_outputs(self) -> Tensor:
-        """Return the logit of each column's mean."""
-        return torch.logit(self.rate)
-
-    def linear_outputs(self, loadings: Tensor) -> Tensor:
-        """Return the loadings over the slope of the sigmoid at the mean."""
-        # The floor keeps nearly constant columns from asking for unbounded logits.
+    def linearized(self) -> Linearization:
+        """Return means and their logits, with the slope of the sigmoid there."""
+        # The floor bounds the logits of nearly constant columns.
         slope = (self.rate * (1.0 - self.rate)).clamp_min(0.05)
-        return loadings / slope
+        return Linearization(self.rate, torch.logit(self.rate), slope)
 
 
-class Bernoulli(Likelihood):
-    r"""Binary columns, or intensities in [0, 1] such as grey pixels.
+class Bernoulli(UnitLikelihood):
+    r"""Binary columns, or intensities in [0, 1] such as gray pixels.
 
     .. math:: \log p(X \mid z) = \sum_j X_j \log \pi_j(z)
         + (1 - X_j) \log(1 - \pi_j(z))
@@ -150,14 +134,4 @@ class Bernoulli(Likelihood):
     Bernoulli()
     """
 
-    def build(self, n_features: int) -> LikelihoodModel:
-        """Return a model for `n_features` columns, without statistics yet."""
-        return _BernoulliModel(n_features)
-
-    def admits(self, low: float, high: float) -> bool:
-        """Return whether values are in [0, 1]."""
-        return low >= 0 and high <= 1
-
-    def check_domain(self, X: np.ndarray, name_of: Callable[[int], str]) -> None:
-        """Raise ValueError where a value of `X` is outside [0, 1]."""
-        check_unit_interval(X, name_of, "Bernoulli")
+    _model = _BernoulliModel

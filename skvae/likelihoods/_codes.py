@@ -1,19 +1,16 @@
 """What columns of codes 0, 1, ..., C - 1 have in common."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from torch import Tensor
 
-from skvae._batches import Rows
 from skvae.likelihoods._contract import Likelihood, LikelihoodModel
 from skvae.likelihoods._draws import uniform
-from skvae.likelihoods._statistics import column_ranges
-
-LEAST_BOUND = 1000
-"""So many categories are believed, however few the rows."""
+from skvae.table import Cells, Rows, as_cells
 
 
 class CodesModel(LikelihoodModel):
@@ -22,14 +19,6 @@ class CodesModel(LikelihoodModel):
     A value per category is kept flat, column after column, (n_inputs,) or padded to
     the largest number of categories, (D, C).
     """
-
-    keeps_units = True
-
-    frequency: Tensor
-    column_of: Tensor
-    code_of: Tensor
-    position: Tensor
-    is_padding: Tensor
 
     def __init__(self, n_categories: Sequence[int]) -> None:
         super().__init__()
@@ -52,25 +41,27 @@ class CodesModel(LikelihoodModel):
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn how frequent categories are, each as if half a row more had it."""
-        counts = np.zeros(tuple(self.is_padding.shape))
-        for X, weights in rows.chunks():
-            for column, codes in enumerate(X.T):
-                seen = ~np.isnan(codes)
-                counts[column] += np.bincount(
-                    codes[seen].astype(np.int64), weights[seen], len(counts[column])
-                )
-        padded = torch.from_numpy(counts) + 0.5
+        counts = torch.from_numpy(rows.reduce(self._counts))
+        padded = counts + 0.5
         padded = padded.masked_fill(self.is_padding.cpu(), 0.0)
         padded /= padded.sum(1, keepdim=True)
         self.frequency.copy_(padded[~self.is_padding.cpu()])
 
-    def prepare(self, X: np.ndarray) -> np.ndarray:
-        """Return the codes."""
-        return X
+    def _counts(self, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the weight of the rows that have each code, (D, C)."""
+        n_codes = self.is_padding.shape[1]
+        seen = ~np.isnan(X)
+        counts = [
+            np.bincount(codes[known].astype(np.int64), weights[known], n_codes)
+            for codes, known in zip(X.T, seen.T, strict=True)
+        ]
+        return np.stack(counts)
 
     def padded(self, values: Tensor, padding: float) -> Tensor:
         """Return values (..., n_total) as (..., D, C), with padding."""
-        return values[..., self.position].masked_fill(self.is_padding, padding)
+        padded = values.index_select(-1, self.position.flatten())
+        padded = padded.unflatten(-1, self.position.shape)
+        return padded.masked_fill(self.is_padding, padding)
 
     def log_masses(self, outputs: Tensor) -> Tensor:
         """Return the log-mass of every category, (..., D, C)."""
@@ -82,23 +73,9 @@ class CodesModel(LikelihoodModel):
         codes = x.long().unsqueeze(-1).expand(*masses.shape[:-1], 1)
         return masses.gather(-1, codes).squeeze(-1)
 
-    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
-        """Return distributions over codes."""
-        return torch.distributions.Categorical(logits=self.log_masses(outputs))
-
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the codes of the most likely categories."""
         return self.log_masses(outputs).argmax(-1).to(outputs.dtype)
-
-    def mean(self, outputs: Tensor) -> Tensor:
-        """Return the mode: codes have no mean."""
-        return self.mode(outputs)
-
-    def average(self, outputs: Tensor, weights: Tensor) -> Tensor:
-        """Return the most likely codes of a mixture, (B, D)."""
-        masses = self.log_masses(outputs).exp()
-        masses = torch.einsum("sb,sbdc->bdc", weights.to(masses), masses)
-        return masses.argmax(-1).to(outputs.dtype)
 
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return codes, the quantiles at uniform numbers."""
@@ -113,51 +90,44 @@ class CodesModel(LikelihoodModel):
 class CodesLikelihood(Likelihood):
     """Base of the specs of columns of codes.
 
-    A subclass has the parameter named by `_size`: "auto", or the number of categories
+    A subclass names its `size_parameter`, which is "auto", or the number of categories
     of all columns, or of each.
     """
 
-    _size: str
+    size_parameter: str
 
-    def _resolve(
-        self, X: np.ndarray, feature_names: Sequence[str] | None
-    ) -> "Likelihood":
-        sizes: Any = getattr(self, self._size)
+    def resolve(self, X: Cells | np.ndarray) -> Likelihood:
+        """Return the spec with the number of categories of each column."""
+        sizes: Any = getattr(self, self.size_parameter)
         if isinstance(sizes, str):
-            _, high = column_ranges(X)
-            # Codes that are none are refused when the domain is checked.
-            sizes = np.nan_to_num(high, nan=0.0).clip(0, 2**31).astype(int) + 1
-            most = max(len(X), LEAST_BOUND)
-            if sizes.max() > most:
-                raise ValueError(
-                    f"{type(self).__name__} likelihood requires codes 0, 1, ..., with "
-                    f"no large gaps. Got {sizes.max() - 1} in {len(X)} rows. Encode "
-                    f"categories with OrdinalEncoder, or give {self._size}."
-                )
+            _, high = as_cells(X).column_ranges()
+            # Values that are not codes are refused when the domain is checked.
+            sizes = np.nan_to_num(high).clip(0, 2**31).astype(int) + 1
         sizes = np.broadcast_to(sizes, X.shape[1]).tolist()
-        return type(self)(**{**self.get_params(deep=False), self._size: sizes})
+        return clone(self).set_params(**{self.size_parameter: sizes})
+
+    def build(self, n_features: int) -> LikelihoodModel:
+        """Return a model for `n_features` columns, without statistics yet."""
+        return self._model(self._sizes(n_features))
 
     def _sizes(self, n_features: int) -> list[int]:
         """Return the number of categories of each column."""
-        sizes: Any = getattr(self, self._size)
+        sizes: Any = getattr(self, self.size_parameter)
         if isinstance(sizes, str):
             raise ValueError(
-                f"{type(self).__name__} likelihood requires {self._size} before it is "
-                f"built. Got {sizes!r}. Call resolve(X) first, or give the number."
+                f"{type(self).__name__} likelihood requires {self.size_parameter} "
+                f"before it is built. Got {sizes!r}. Call resolve(X) first, or give "
+                "the number."
             )
         return np.broadcast_to(sizes, n_features).tolist()
 
-    def check_domain(self, X: np.ndarray, name_of: Callable[[int], str]) -> None:
-        """Raise ValueError where an observed value of `X` is not a known code."""
-        sizes = self._sizes(X.shape[1])
-        for column, codes in enumerate(X.T):
-            size = sizes[column]
-            wrong = (codes < 0) | (codes >= size) | (codes % 1 != 0)
-            wrong &= ~np.isnan(codes)
-            if wrong.any():
-                raise ValueError(
-                    f"{type(self).__name__} likelihood requires codes 0, 1, ... below "
-                    f"{size}, the number of categories. Got {codes[wrong][0]:.6g} in "
-                    f"column {name_of(column)}. Encode categories with OrdinalEncoder, "
-                    f"or give {self._size}."
-                )
+    @property
+    def _remedy(self) -> str:  # type: ignore[override]
+        return f"Encode categories with OrdinalEncoder, or give {self.size_parameter}."
+
+    def _outside(self, X: np.ndarray) -> np.ndarray:
+        return (X < 0) | (X >= self._sizes(X.shape[1])) | (X % 1 > 0)
+
+    def _domain(self, column: int) -> str:
+        size = getattr(self, self.size_parameter)[column]
+        return f"codes 0, 1, ... below {size}, the number of categories"

@@ -1,23 +1,59 @@
-"""What every likelihood can do: the spec that users pass, and the model it builds."""
+"""The contract of likelihoods: the spec that users pass, and the model it builds."""
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from inspect import signature
+from pprint import pformat
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
 from torch import Tensor, nn
 
-from skvae._batches import Rows, row_slices
+from skvae.likelihoods._draws import draw
+from skvae.likelihoods._forms import PREPARATIONS, Link, Preparation, as_they_are
+from skvae.likelihoods._linearization import Linearization
+from skvae.table import Cells, Rows
+
+Where = Tensor | None
+"""Which cells are observed, (B, D); None says that all are."""
 
 
 class LikelihoodModel(nn.Module):
-    """What every built likelihood can do.
+    """p(X given z), of rows of `X` under the outputs of a decoder.
 
     Rows `x` in model units (B, D) hold one number per column of `X`: categories and
     levels are codes 0, 1, ..., and NaN is a missing cell. Where a method takes
-    `observed` (B, D), None says that no cell is missing; `x` then holds no NaN, and
-    nothing is spent on looking for it.
+    `observed` (B, D), None says that no cell is missing; `x` then holds no NaN, and no
+    time is spent looking for it. Methods of *filled* rows never see NaN: callers fill
+    missing cells and leave out their results.
+
+    A new likelihood sets the attributes, and writes:
+
+    ==================================  ============================================
+    ``fit_statistics(rows)``            learns from observed cells, float64
+    ``preparation_arrays()``            named arrays that `preparation_kind` needs
+    ``link_arrays()``                   named arrays that `link_kind` needs
+    ``cell_log_prob(outputs, x)``       (..., B, D), of filled rows
+    ``distribution(outputs)``           p(X given z) of cells, (..., D); not needed
+                                        beside `mode` and `draw`
+    ``linearized()``                    `Linearization`, where training starts
+    ==================================  ============================================
+
+    These have defaults, which it may replace by something better or faster:
+
+    ==================================  ============================================
+    ``log_prob(outputs, x, observed)``  (..., B), the sum over observed cells
+    ``loss_and_gradient(...)``          (B,) and (B, n_outputs): autograd's
+    ``residual(outputs, x)``            (B, D): x less the expected cells, in model
+                                        units, of filled rows
+    ``mode(outputs)``                   (..., D): the distribution's
+    ``draw(outputs, generator)``        (B, D): the distribution's
+    ``start_noise(variances)``          nothing: there is no noise to set
+    ==================================  ============================================
+
+    All else follows from the preparation and the link. Where no kind of link fits,
+    a function of one's own is added to `skvae.likelihoods.LINKS`.
 
     Attributes
     ----------
@@ -27,53 +63,61 @@ class LikelihoodModel(nn.Module):
         Number of values that the encoder sees of a row.
     n_outputs : int
         Number of values that the decoder gives per row.
+    preparation_kind, link_kind : str
+        What the preparation and the link are; keys of `PREPARATIONS` and `LINKS`.
+    linear_start_is_exact : bool
+        Whether probabilistic PCA is the best linear model under this likelihood.
     """
 
     n_features: int
     n_inputs: int
     n_outputs: int
+    preparation_kind = "none"
+    link_kind: str
     linear_start_is_exact = False
-    """Whether probabilistic PCA is the best linear model under this likelihood."""
-    keeps_units = False
-    """Whether model units are those of `X`, so that there is nothing to prepare."""
+
+    if TYPE_CHECKING:
+        # What is registered and not assigned is a buffer.
+        def __getattr__(self, name: str) -> Tensor: ...
+
+    def add_statistics(self, **values: float) -> None:
+        """Add a float64 buffer of each name, (D,), with its value before `fit`."""
+        for name, value in values.items():
+            column = torch.full((self.n_features,), value, dtype=torch.float64)
+            self.register_buffer(name, column)
+
+    # What a likelihood writes
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn location, scale and the like from the observed cells, in float64."""
         raise NotImplementedError
 
-    def prepare(self, X: np.ndarray) -> np.ndarray:
-        """Return rows of `X` (B, D) in model units, float64 if they are computed.
+    def preparation_arrays(self) -> dict[str, Any]:
+        """Return the named arrays of the preparation."""
+        return {}
 
-        NaN stays NaN.
+    def link_arrays(self) -> dict[str, Any]:
+        """Return the named arrays of the link."""
+        return {}
+
+    def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return the log-density or log-mass of each cell in the units of `X`.
+
+        Of shape (..., B, D), for filled rows.
         """
         raise NotImplementedError
 
-    # What the encoder sees
-
-    def encoder_inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
-        """Return what the encoder sees, (B, n_inputs): of missing cells, the usual."""
-        if observed is None:
-            return self.cell_inputs(x)
-        h = self.cell_inputs(self.fill(x, observed))
-        return torch.where(self.spread(observed), h, self.marginal_inputs().to(h))
-
-    def cell_inputs(self, x: Tensor) -> Tensor:
-        """Return what the encoder sees of rows without missing cells."""
+    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
+        """Return p(X given z) over single cells, in the units of `X`."""
         raise NotImplementedError
 
-    def spread(self, columns: Tensor) -> Tensor:
-        """Return values of columns (..., D) as values of inputs (..., n_inputs)."""
-        return columns
+    def linearized(self) -> Linearization:
+        """Return the likelihood around the outputs that fit best without any z."""
+        raise NotImplementedError
 
-    def fill(self, x: Tensor, observed: Tensor) -> Tensor:
-        """Return rows with a value of the domain in place of missing cells."""
-        return torch.where(observed, x, 0.0)
+    # What it may write
 
-    # How a row is scored
-
-    def log_prob(
-        self, outputs: Tensor, x: Tensor, observed: Tensor | None = None
-    ) -> Tensor:
+    def log_prob(self, outputs: Tensor, x: Tensor, observed: Where = None) -> Tensor:
         """Return log p(observed cells given z) in the units of `X`, (..., B).
 
         Parameters
@@ -89,151 +133,142 @@ class LikelihoodModel(nn.Module):
         cells = self.cell_log_prob(outputs, self.fill(x, observed))
         return torch.where(observed, cells, 0.0).sum(-1)
 
-    def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return the log-density or log-mass of each cell in the units of `X`.
-
-        Of shape (..., B, D), for rows without missing cells.
-        """
-        raise NotImplementedError
-
     def loss_and_gradient(
-        self, outputs: Tensor, x: Tensor, row_weights: Tensor
+        self, outputs: Tensor, x: Tensor, sample_weights: Tensor, observed: Where = None
     ) -> tuple[Tensor, Tensor]:
         """Return -log p(X given z) of each row, and the gradient of its weighted sum.
 
-        For rows without missing cells. The gradient (B, n_outputs) is by `outputs`;
-        that by the likelihood's own parameters is added to their `grad`. A likelihood
-        may know a faster way than this one, which asks autograd.
+        Of observed cells. The gradient (B, n_outputs) is by `outputs`; that by the
+        likelihood's own parameters is added to their `grad`. This one uses autograd; a
+        likelihood may know a faster way.
         """
         # Tensors made in inference mode take no part in gradients; their copies do.
         with torch.inference_mode(False), torch.enable_grad():
             outputs = outputs.detach().clone().requires_grad_()
-            loss = -self.log_prob(outputs, x.clone())
-            (loss @ row_weights.clone()).backward()
+            seen = None if observed is None else observed.clone()
+            loss = -self.log_prob(outputs, x.clone(), seen)
+            (loss @ sample_weights.clone()).backward()
         return loss.detach(), outputs.grad  # type: ignore[return-value]
 
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return what the expectation leaves of each cell, (B, D), in model units.
+        """Return how far cells deviate from their expectation, (B, D), in model units.
 
-        NaN where a cell is missing.
+        For filled rows.
         """
-        raise NotImplementedError
+        return x - self.preparation().units(self.mean(outputs))
 
-    # What users get
+    def mode(self, outputs: Tensor) -> Tensor:
+        """Return the most likely cells, (..., D), in the units of `X`."""
+        return self.distribution(outputs).mode
 
-    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
-        """Return p(X given z) over single cells, in the units of `X`."""
-        raise NotImplementedError
+    def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Return one draw from p(X given z), (B, D), in the units of `X`."""
+        return draw(self.distribution(outputs), generator)
+
+    def start_noise(self, variances: Tensor) -> None:
+        """Set learned noise from residual variances of the inputs (n_inputs,)."""
+
+    # What follows
+
+    @property
+    def keeps_units(self) -> bool:
+        """Whether model units are those of `X`, so that nothing is prepared."""
+        return PREPARATIONS[self.preparation_kind].units is as_they_are
+
+    def preparation(self) -> Preparation:
+        """Return how cells become model units, and these what the encoder sees."""
+        return Preparation(self.preparation_kind, self.preparation_arrays())
+
+    def link(self) -> Link:
+        """Return how outputs become the expected cells."""
+        return Link(self.link_kind, self.link_arrays())
+
+    def prepare(self, X: np.ndarray) -> np.ndarray:
+        """Return rows of `X` (B, D) in model units, float64 if they are computed.
+
+        NaN stays NaN.
+        """
+        with np.errstate(over="ignore"):
+            return self.preparation().units(X)
+
+    def fill(self, x: Tensor, observed: Tensor) -> Tensor:
+        """Return rows with a value of the domain in place of missing cells."""
+        return self.preparation().fill(x, observed)
+
+    def encoder_inputs(self, x: Tensor, observed: Where = None) -> Tensor:
+        """Return what the encoder sees, (B, n_inputs): usual values where missing."""
+        # A training step has no time for lookups that it does not need.
+        if observed is None and PREPARATIONS[self.preparation_kind].shows_rows:
+            return x
+        return self.preparation().inputs(x, observed)
 
     def mean(self, outputs: Tensor) -> Tensor:
-        """Return the expected cells, (B, D), in the units of `X`.
+        """Return the expected cells, (..., D), in the units of `X`.
 
-        Without a mean, of categories it is the mode, of levels the median.
+        For categories it is the mode, for levels the median.
         """
-        return self.distribution(outputs).mean
+        return self.link().cells(outputs)
 
     def average(self, outputs: Tensor, weights: Tensor) -> Tensor:
         """Return the expected cells, (B, D), of a mixture, in the units of `X`.
 
-        Of categories it is the most likely one, of levels the median.
+        For categories it is the most likely one, for levels the median.
 
         Parameters
         ----------
         outputs : Tensor of shape (S, B, n_outputs)
         weights : Tensor of shape (S, B)
-            Of the S parts of each row's mixture; they sum to one.
+            Of the S draws of each row's mixture; they sum to one.
         """
-        return torch.einsum("sb,sbd->bd", weights.double(), self.mean(outputs).double())
 
-    def mode(self, outputs: Tensor) -> Tensor:
-        """Return the most likely cells, (B, D), in the units of `X`."""
-        return self.distribution(outputs).mode
+        def mix(values: Tensor) -> Tensor:
+            return torch.einsum("sb,sb...->b...", weights.double(), values.double())
 
-    def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Return one draw from p(X given z), (B, D), in the units of `X`."""
-        raise NotImplementedError
-
-    # Where training starts
-
-    def marginal_outputs(self) -> Tensor:
-        """Return the outputs (n_outputs,) that fit best without any z."""
-        raise NotImplementedError
-
-    def marginal_inputs(self) -> Tensor:
-        """Return the usual encoder inputs (n_inputs,), those of `marginal_outputs`."""
-        raise NotImplementedError
-
-    def linear_outputs(self, loadings: Tensor) -> Tensor:
-        """Turn directions of the inputs (K, n_inputs) into ones of the outputs.
-
-        To first order, moving the outputs along a direction returned moves the
-        expected encoder inputs along the direction given.
-        """
-        raise NotImplementedError
-
-    def spread_offset(self, variances: Tensor) -> Tensor:
-        """Return what keeps expectations where outputs vary (n_outputs,).
-
-        To be added to outputs that are normal with the variances given. Zero where the
-        link is the identity, or nearly.
-        """
-        return torch.zeros_like(variances)
-
-    def least_noise(self) -> float:
-        """Return a variance of the inputs that noise is never below."""
-        return 0.0
-
-    def start_noise(self, variances: Tensor) -> None:
-        """Set learned noise from residual variances of the inputs (n_inputs,)."""
+        return self.link().cells(outputs, mix)
 
 
 class Likelihood(BaseEstimator):
     """Base of all likelihood specs."""
 
-    def resolve(
-        self, X: np.ndarray, feature_names: Sequence[str] | None = None
-    ) -> "Likelihood":
-        """Return the spec with nothing left open that the model's size depends on.
+    size_parameter: str | None = None
+    """Which parameter is the number of categories; None: columns hold numbers."""
 
-        Numbers of categories are taken from the data, names of columns become
-        positions. What is returned can be built, and checks new rows.
+    _parameter_constraints: dict = {}
+    _model: Callable[..., LikelihoodModel]
+    """Gets the number of columns, and the parameters by name."""
+
+    def __repr__(self) -> str:
+        """Return the whole call that makes the spec; scikit-learn may abbreviate it."""
+        defaults = signature(type(self)).parameters
+        said = [
+            f"{name}={pformat(value, compact=True, sort_dicts=False)}"
+            for name, value in self.get_params(deep=False).items()
+            if repr(value) != repr(defaults[name].default)
+        ]
+        return f"{type(self).__name__}({', '.join(said)})"
+
+    def resolve(self, X: Cells | np.ndarray) -> "Likelihood":
+        """Return the spec with everything set that the model's size depends on.
+
+        Such as numbers of categories. What is returned can be built, and checks new
+        rows.
 
         Parameters
         ----------
-        X : ndarray of shape (n_samples, n_features)
+        X : Cells or ndarray of shape (n_samples, n_features)
             The rows to fit to, in the domain; NaN is a missing cell.
-        feature_names : sequence of str, default=None
-            Names of the columns.
         """
-        resolved = self._resolve(X, feature_names)
-        empty = np.ones(X.shape[1], dtype=bool)
-        for part in row_slices(*X.shape):
-            empty &= np.isnan(X[part]).all(axis=0)
-        if empty.any():
-            columns = [
-                str(column) if feature_names is None else repr(feature_names[column])
-                for column in map(int, np.flatnonzero(empty))
-            ]
-            warnings.warn(
-                "Every column should have an observed cell. Got none in column "
-                f"{', '.join(columns)}, of which nothing can be learned. Drop it.",
-                stacklevel=2,
-            )
-        return resolved
-
-    def _resolve(
-        self, X: np.ndarray, feature_names: Sequence[str] | None
-    ) -> "Likelihood":
         return clone(self)
 
     def build(self, n_features: int) -> LikelihoodModel:
         """Return a model for `n_features` columns, without statistics yet."""
-        raise NotImplementedError
+        self._validate_params()
+        return self._model(n_features, **self.get_params(deep=False))
 
     def admits(self, low: float, high: float) -> bool:
         """Return whether every value from `low` to `high` is in every column's domain.
 
-        False leaves it to `check_domain`, which takes longer.
+        If False, `check_domain` decides, which takes longer.
         """
         return False
 
@@ -247,3 +282,24 @@ class Likelihood(BaseEstimator):
         name_of : callable
             Gives a column's name, for the message, from its position.
         """
+        outside = self._outside(X)
+        if np.any(outside):
+            row, column = np.argwhere(outside)[0]
+            raise ValueError(
+                f"{type(self).__name__} likelihood requires {self._domain(column)}. "
+                f"Got {X[row, column]:.6g} in column {name_of(int(column))}. "
+                f"{self._remedy}"
+            )
+
+    # What `check_domain` follows from
+
+    _remedy: str
+    """What to do about a value outside the domain."""
+
+    def _outside(self, X: np.ndarray) -> Any:
+        """Return which cells are outside the domain, (B, D); False where NaN is."""
+        return False
+
+    def _domain(self, column: int) -> str:
+        """Return what a column requires."""
+        raise NotImplementedError

@@ -5,9 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from skvae.likelihoods._contract import Likelihood, LikelihoodModel
+from skvae._sklearn import StrOptions
+from skvae.likelihoods._contract import Likelihood, Where
 from skvae.likelihoods._draws import normal
-from skvae.likelihoods._noise import check_noise
+from skvae.likelihoods._noise import NOISE
 from skvae.likelihoods._standardized import StandardizedModel
 
 
@@ -16,13 +17,11 @@ class GaussianModel(StandardizedModel):
 
     linear_start_is_exact = True
 
-    def log_prob(
-        self, outputs: Tensor, x: Tensor, observed: Tensor | None = None
-    ) -> Tensor:
+    def log_prob(self, outputs: Tensor, x: Tensor, observed: Where = None) -> Tensor:
         """Return the normal log-density in the units of `X`, (..., B)."""
         if observed is not None:
             return super().log_prob(outputs, x, observed)
-        # What does not depend on the cell is added to the sum.
+        # Terms that do not depend on the cell are added to the sum.
         log_noise = self.noise()
         squares = ((x - outputs) * torch.exp(-log_noise)).square().sum(-1)
         constant = 0.5 * self.n_features * math.log(2 * math.pi)
@@ -38,32 +37,38 @@ class GaussianModel(StandardizedModel):
         return -0.5 * squares - (log_noise + constant)
 
     def loss_and_gradient(
-        self, outputs: Tensor, x: Tensor, row_weights: Tensor
+        self, outputs: Tensor, x: Tensor, sample_weights: Tensor, observed: Where = None
     ) -> tuple[Tensor, Tensor]:
         """Return minus the log-density, and its gradients in closed form."""
         log_noise = self.noise()
         precision = torch.exp(-log_noise)
+        # A missing cell has no deviation.
+        x = x if observed is None else torch.where(observed, x, outputs)
         deviations = (outputs - x).mul_(precision)
-        constant = self.log_scale().sum() + log_noise.expand(self.n_features).sum()
-        constant = constant + 0.5 * self.n_features * math.log(2 * math.pi)
         squares = torch.linalg.vecdot(deviations, deviations)
+        constant = self._constant(log_noise, observed)
         loss = 0.5 * squares + constant.to(squares.dtype)
         if len(log_noise) == 1:
-            by_noise = row_weights @ (self.n_features - squares)
+            n_cells = self.n_features if observed is None else observed.sum(-1)
+            by_noise = sample_weights @ (n_cells - squares)
         else:
-            by_noise = row_weights @ (1.0 - deviations.square())
-        self.noise.add_gradient(by_noise)
-        return loss, deviations.mul_(precision * row_weights[:, None])
+            counted = 1.0 if observed is None else observed.to(squares.dtype)
+            by_noise = sample_weights @ (counted - deviations.square())
+        self.noise.add_gradient(by_noise, log_noise)
+        return loss, deviations.mul_(precision * sample_weights[:, None])
 
-    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
-        """Return normal distributions in the units of `X`, float64."""
-        loc = self.location(outputs)
-        return torch.distributions.Normal(loc, self.spread_of(loc))
+    def _constant(self, log_noise: Tensor, observed: Tensor | None) -> Tensor:
+        """Return what the losses of cells have in common, summed over each row."""
+        if observed is not None:
+            cells = self.log_scale() + log_noise + 0.5 * math.log(2 * math.pi)
+            return observed.to(cells.dtype) @ cells
+        constant = self.log_scale().sum() + log_noise.expand(self.n_features).sum()
+        return constant + 0.5 * self.n_features * math.log(2 * math.pi)
 
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return mean + std * normal noise, in the units of `X`."""
         loc = self.location(outputs)
-        return loc + self.spread_of(loc) * normal(loc, generator)
+        return loc + self.std() * normal(loc, generator)
 
 
 class Gaussian(Likelihood):
@@ -106,16 +111,16 @@ class Gaussian(Likelihood):
     Gaussian(noise='column')
     """
 
+    _model = GaussianModel
+    _parameter_constraints: dict = {
+        "noise": NOISE,
+        "scaling": [StrOptions({"column", "shared"})],
+    }
+
     def __init__(self, noise: str | float = "shared", scaling: str = "column") -> None:
         self.noise = noise
         self.scaling = scaling
 
-    def build(self, n_features: int) -> LikelihoodModel:
-        """Return a model for `n_features` columns, without statistics yet."""
-        if self.scaling not in ("column", "shared"):
-            raise ValueError(
-                "Gaussian likelihood requires scaling='column' or 'shared'. Got "
-                f"{self.scaling!r}."
-            )
-        check_noise(self.noise, "Gaussian")
-        return GaussianModel(n_features, self.noise, self.scaling)
+    def admits(self, low: float, high: float) -> bool:
+        """Return True: the domain holds all numbers."""
+        return True

@@ -1,14 +1,15 @@
-"""Counts more dispersed than chance alone makes them."""
+"""Counts whose variance exceeds their mean."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skvae._batches import Rows
-from skvae.likelihoods._contract import LikelihoodModel
 from skvae.likelihoods._counts import CountsLikelihood, CountsModel
 from skvae.likelihoods._draws import gamma
+from skvae.likelihoods._forms import TORCH, expected_counts
+from skvae.likelihoods._statistics import column_means
+from skvae.table import Rows
 
 LARGE = 20.0
 """Above this, Stirling's series is exact to rounding and differences are not."""
@@ -16,12 +17,13 @@ LARGE = 20.0
 SPEED = 20.0
 """How much faster than other parameters log(theta) is learned.
 
-It has far to go, over units where weights move by hundredths, and Adam moves every
-parameter about as fast. If it lags, fits stop before noise is told from what varies.
+It moves by units where other parameters move by hundredths, and Adam moves all
+parameters about equally fast. If it lags, fits stop before noise is separated from
+signal.
 """
 
 LEAST_LEFT = 0.1
-"""Least part of the variance beyond chance that is left to noise at the start."""
+"""Least fraction of the excess variance that is left to noise at the start."""
 
 
 def log_rising(x: Tensor, theta: Tensor) -> Tensor:
@@ -48,18 +50,16 @@ def _stirling(z: Tensor) -> Tensor:
 class NegativeBinomialModel(CountsModel):
     """Counts of variance m + m^2 / theta around a mean m."""
 
-    marginal_log_theta: Tensor
-
     def __init__(self, n_features: int, size_factor: bool) -> None:
         super().__init__(n_features, size_factor)
         self.slow_log_theta = nn.Parameter(torch.zeros(n_features, dtype=torch.float32))
-        zeros = torch.zeros(n_features, dtype=torch.float64)
-        self.register_buffer("marginal_log_theta", zeros)
+        self.add_statistics(marginal_log_theta=0.0)
 
     @torch.no_grad()
-    def _fit_shape(self, rows: Rows) -> None:
-        """Set theta to what the variance of each column says."""
-        squares, excess = self._excess(rows)
+    def fit_statistics(self, rows: Rows) -> None:
+        """Learn what counts have in common, and theta from each column's variance."""
+        super().fit_statistics(rows)
+        squares, excess = column_means(rows, self._excess)[0].reshape(2, -1)
         theta = np.divide(
             squares, excess, where=excess > 0.0, out=np.full_like(squares, np.inf)
         )
@@ -67,12 +67,21 @@ class NegativeBinomialModel(CountsModel):
         self.marginal_log_theta.copy_(theta.log())
         self.set_log_theta(self.marginal_log_theta)
 
+    def _excess(self, X: np.ndarray) -> np.ndarray:
+        """Return m^2 and (x - m)^2 - m side by side, with expected counts m."""
+        x, arrays = torch.from_numpy(X), self.preparation_arrays()
+        means = self.rate.expand_as(x)
+        if self.size_factor:
+            means = expected_counts(TORCH, x, arrays, ~torch.isnan(x))
+        m = np.where(np.isnan(X), np.nan, means.numpy())
+        return np.hstack((m**2, (X - m) ** 2 - m))
+
     @torch.no_grad()
     def start_noise(self, variances: Tensor) -> None:
-        """Take from the variance beyond chance what is explained of it.
+        """Reduce the excess variance by what the components explain.
 
-        On the scale of log(mean), to first order, counts vary by chance as 1 / mean,
-        and inputs by as much as their variance over the squared slope.
+        On the scale of log(mean), to first order, the variance of Poisson counts is
+        1 / mean, and that of inputs is their variance over the squared slope.
         """
         slope = self.rate / (1.0 + self.rate)
         total, chance = (self.input_std / slope).square(), 1.0 / self.rate
@@ -100,30 +109,22 @@ class NegativeBinomialModel(CountsModel):
         """Return the log-masses."""
         return self.count_log_prob(self.log_mean(outputs, x), x)
 
-    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
-        """Return negative binomial distributions."""
+    def mode(self, outputs: Tensor) -> Tensor:
+        """Return the most likely counts."""
         theta, log_mean = self.theta(), self.log_mean(outputs)
-        return torch.distributions.NegativeBinomial(
-            theta.expand_as(log_mean), logits=log_mean - theta.log()
-        )
+        mode = (theta - 1.0) * (log_mean - theta.log()).exp()
+        return mode.floor().clamp(min=0.0)
 
-    def mean(self, outputs: Tensor) -> Tensor:
-        """Return the expected counts."""
-        return self.log_mean(outputs).exp()
-
-    def draw_counts(self, log_mean: Tensor, generator: torch.Generator) -> Tensor:
+    def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return Poisson draws of gamma draws."""
+        log_mean = self.log_mean(outputs)
         theta = self.theta().expand_as(log_mean)
         rate = gamma(theta, generator) * (log_mean.exp() / theta)
         return torch.poisson(rate, generator=generator)
 
-    def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Return counts."""
-        return self.draw_counts(self.log_mean(outputs), generator)
 
-
-class NegativeBinomial(CountsLikelihood):
-    r"""Counts that vary more than chance makes them.
+class NegativeBinomial(CountsLikelihood):  # numpydoc ignore=PR02
+    r"""Counts whose variance exceeds their mean.
 
     .. math:: \log p(X \mid z) = \sum_j \log \frac{\Gamma(X_j + \theta_j)}
         {\Gamma(\theta_j)\, X_j!} + \theta_j \log \frac{\theta_j}{\theta_j + \mu_j}
@@ -140,14 +141,14 @@ class NegativeBinomial(CountsLikelihood):
     size_factor : bool, default=False
         Whether rows are samples of different depth, as cells are in sequencing: then
         :math:`\mu_j = l \, \mathrm{softmax}(a(z))_j` with the row's total :math:`l`
-        [2]_, the encoder sees rows brought to the mean total, and what the model
-        generates has that total. The score is given the totals. Cells that are
-        missing are taken to have had their average share of the total.
+        [2]_, the encoder sees rows scaled to the mean total, and generated rows have
+        that total. Scores condition on the totals. Missing cells are assumed to have
+        had their average fraction of the total.
 
     See Also
     --------
-    Poisson : For counts that vary less.
-    ZeroInflatedNegativeBinomial : For counts with zeros of another kind.
+    Poisson : For counts whose variance equals their mean.
+    ZeroInflatedNegativeBinomial : For zero-inflated counts.
 
     References
     ----------
@@ -162,9 +163,4 @@ class NegativeBinomial(CountsLikelihood):
     NegativeBinomial()
     """
 
-    def __init__(self, size_factor: bool = False) -> None:
-        self.size_factor = size_factor
-
-    def build(self, n_features: int) -> LikelihoodModel:
-        """Return a model for `n_features` columns, without statistics yet."""
-        return NegativeBinomialModel(n_features, self.size_factor)
+    _model = NegativeBinomialModel

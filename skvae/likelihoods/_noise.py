@@ -2,35 +2,26 @@
 
 import math
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skvae.likelihoods._statistics import rounding_noise
+from skvae._sklearn import Interval, StrOptions
+
+POSITIVE = Interval(Real, 0, None, closed="neither")
+NOISE = [StrOptions({"shared", "column"}), POSITIVE]
+"""What the parameter `noise` of a likelihood may be."""
 
 LARGEST_LOG_STD = 10.0
 """Bound on learned noise; its negative is the least."""
 
 
-def check_noise(noise: Any, name: str) -> None:
-    """Raise ValueError unless `noise` is "shared", "column" or a positive number."""
-    if isinstance(noise, str) and noise in ("shared", "column"):
-        return
-    given = isinstance(noise, Real) and not isinstance(noise, bool)
-    if not given or not 0 < float(noise) < math.inf:
-        raise ValueError(
-            f"{name} likelihood requires noise='shared', 'column' or a positive "
-            f"standard deviation. Got {noise!r}."
-        )
-
-
 class Noise(nn.Module):
     r"""Standard deviation of the noise of standardized columns.
 
-    Learned noise is :math:`\sqrt{\sigma^2 + \rho^2}`, where :math:`\rho` is what
-    rounding alone does: a column with steps of width w has noise of at least
+    Learned noise is :math:`\sqrt{\sigma^2 + \rho^2}`, where :math:`\rho` is the noise
+    of rounding: a column with steps of width w has noise of at least
     :math:`w / \sqrt{12}`, so that the density of repeated values stays bounded.
 
     Parameters
@@ -67,25 +58,25 @@ class Noise(nn.Module):
         """Return the least variance of a column, ()."""
         return self.log_floor.min().exp() + math.exp(-2.0 * LARGEST_LOG_STD)
 
-    def add_gradient(self, by_noise: Tensor) -> None:
-        """Add to the gradient of what is learned, given that by what a call returns."""
+    def add_gradient(self, by_noise: Tensor, log_noise: Tensor) -> None:
+        """Add to the gradient of `log_std`, given the gradient by a call's result."""
         if self.log_std.grad is not None:
             learned = self.log_std.clamp(-LARGEST_LOG_STD, LARGEST_LOG_STD)
-            slope = torch.exp(2.0 * (learned - self())) * (learned == self.log_std)
+            slope = torch.exp(2.0 * (learned - log_noise)) * (learned == self.log_std)
             self.log_std.grad.add_(by_noise * slope)
 
     @torch.no_grad()
-    def fit(self, log_scale: Tensor, gaps: np.ndarray) -> None:
-        """Take scales (D,) in the units of `X`, and least gaps (D,) standardized."""
+    def fit(self, log_scale: Tensor, least: np.ndarray) -> None:
+        """Take scales (D,) in the units of `X`, and standardized noise of rounding."""
         if not isinstance(self.noise, str):
             # Bounded, so that squares of rows over the noise stay finite.
             log_std = math.log(self.noise) - log_scale
             self.log_std.copy_(log_std.clamp(-20.0, 20.0))
             return
-        floor = torch.from_numpy(rounding_noise(gaps)).square()
+        floor = torch.from_numpy(least).square()
         if self.noise == "shared":
             floor = floor.min().reshape(1)
-        # What is learned is never zero, and counts towards the floor.
+        # Learned noise is never zero, and counts towards the floor.
         floor = (floor - math.exp(-2.0 * LARGEST_LOG_STD)).clamp_min(0.0)
         self.log_floor.copy_(floor.log().clamp(-4 * LARGEST_LOG_STD, 0.0))
 

@@ -1,35 +1,33 @@
 """Columns of ordered levels."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skvae._batches import Rows
 from skvae.likelihoods._codes import CodesLikelihood, CodesModel
-from skvae.likelihoods._contract import LikelihoodModel
+from skvae.likelihoods._linearization import Linearization
+from skvae.table import Rows
 
 
 class _OrdinalModel(CodesModel):
     """Levels cut out of a logistic variable around the output of each column."""
 
-    level_mean: Tensor
-    level_std: Tensor
+    preparation_kind = link_kind = "levels"
 
     def __init__(self, n_levels: Sequence[int]) -> None:
         super().__init__(n_levels)
         self.n_inputs = self.n_outputs = self.n_features
         self.n_cuts = max(1, self.is_padding.shape[1] - 1)
-        for name, fill in (("level_mean", 0.0), ("level_std", 1.0)):
-            value = torch.full((self.n_features,), fill, dtype=torch.float64)
-            self.register_buffer(name, value)
+        self.add_statistics(level_mean=0.0, level_std=1.0)
         # The first cut, and logarithms of the gaps to those after it.
         cuts = torch.zeros(self.n_features, self.n_cuts, dtype=torch.float32)
         self.cuts = nn.Parameter(cuts)
 
     def fit_statistics(self, rows: Rows) -> None:
-        """Learn how frequent levels are, and set the cuts that say so."""
+        """Learn how frequent levels are, and set the cuts accordingly."""
         super().fit_statistics(rows)
         p = self.padded(self.frequency, 0.0)
         codes = torch.arange(p.shape[1], dtype=p.dtype, device=p.device)
@@ -50,9 +48,14 @@ class _OrdinalModel(CodesModel):
         """Return the cuts, in order, (D, C - 1)."""
         return torch.cat((self.cuts[:, :1], self._gaps()), dim=1).cumsum(1)
 
-    def cell_inputs(self, x: Tensor) -> Tensor:
-        """Return standardized levels."""
-        return (x - self.level_mean.to(x.dtype)) / self.level_std.to(x.dtype)
+    def preparation_arrays(self) -> dict[str, Any]:
+        """Return mean and standard deviation of the levels."""
+        return {"mean": self.level_mean, "std": self.level_std}
+
+    def link_arrays(self) -> dict[str, Any]:
+        """Return the cuts."""
+        cuts = self._cumulated_cuts().masked_fill(self._has_no_cut(), torch.inf)
+        return {"cuts": cuts}
 
     def log_masses(self, outputs: Tensor) -> Tensor:
         r"""Return the log-mass of every level, (..., D, C).
@@ -74,41 +77,26 @@ class _OrdinalModel(CodesModel):
         masses = (upper + lower + gaps.masked_fill(last, 0.0))[..., : last.shape[1]]
         return masses.masked_fill(self.is_padding, -torch.inf)
 
-    def mean(self, outputs: Tensor) -> Tensor:
-        """Return the median level: levels have an order, but no mean."""
-        return self._median(self.log_masses(outputs).exp())
-
-    def average(self, outputs: Tensor, weights: Tensor) -> Tensor:
-        """Return the median levels of a mixture, (B, D)."""
-        masses = self.log_masses(outputs).exp()
-        return self._median(torch.einsum("sb,sbdc->bdc", weights.to(masses), masses))
-
-    def _median(self, masses: Tensor) -> Tensor:
-        """Return the first levels that, with those below, have half of the mass."""
-        below = masses.cumsum(-1)
-        return (below < 0.5 * below[..., -1:]).sum(-1).to(masses.dtype)
-
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return levels minus their expectation, in standard deviations."""
         masses = self.log_masses(outputs).exp()
         codes = torch.arange(masses.shape[-1], dtype=masses.dtype, device=masses.device)
         return (x - masses @ codes) / self.level_std.to(x.dtype)
 
-    def marginal_outputs(self) -> Tensor:
-        """Return zeros: the cuts say how frequent levels are."""
-        return torch.zeros_like(self.level_mean)
+    def linearized(self) -> Linearization:
+        """Return zeros, with the slope of the expected level.
 
-    def marginal_inputs(self) -> Tensor:
-        """Return zeros: levels are standardized."""
-        return torch.zeros_like(self.level_mean)
+        At zero, the cuts give the frequencies of levels.
+        """
+        above = torch.sigmoid(-self._cumulated_cuts().detach()).to(self.level_std)
+        slope = (above * (1.0 - above)).masked_fill(self._has_no_cut(), 0.0).sum(1)
+        # The floor bounds the outputs of nearly constant columns.
+        zeros, slope = torch.zeros_like(self.level_mean), slope.clamp_min(0.05)
+        return Linearization(zeros, zeros, slope, self.level_std)
 
-    def linear_outputs(self, loadings: Tensor) -> Tensor:
-        """Return the loadings over the slope of the expected level."""
-        above = torch.sigmoid(-self._cumulated_cuts().detach()).to(loadings)
-        is_none = self._is_last()[:, : self.n_cuts]
-        slope = (above * (1.0 - above)).masked_fill(is_none, 0.0).sum(1)
-        # The floor keeps nearly constant columns from asking for unbounded outputs.
-        return loadings * self.level_std.to(loadings) / slope.clamp_min(0.05)
+    def _has_no_cut(self) -> Tensor:
+        """Return which cuts a column has too few levels for, (D, C - 1)."""
+        return self._is_last()[:, : self.n_cuts]
 
     def _is_last(self) -> Tensor:
         """Return which levels have no cut above them, (D, C); so does padding."""
@@ -126,8 +114,8 @@ class Ordinal(CodesLikelihood):
     the proportional odds model [1]_ of each column. The encoder sees standardized
     codes.
 
-    Domain: codes 0, 1, ..., C - 1. Link: cumulative logit. There is no mean: where one
-    is asked for, the answer is the median, which is nearest to all levels.
+    Domain: codes 0, 1, ..., C - 1. Link: cumulative logit. There is no mean; in its
+    place methods return the median level.
 
     Parameters
     ----------
@@ -151,11 +139,8 @@ class Ordinal(CodesLikelihood):
     Ordinal(n_levels=[5])
     """
 
-    _size = "n_levels"
+    _model = _OrdinalModel
+    size_parameter = "n_levels"
 
     def __init__(self, n_levels: str | int | Sequence[int] = "auto") -> None:
         self.n_levels = n_levels
-
-    def build(self, n_features: int) -> LikelihoodModel:
-        """Return a model for `n_features` columns, without statistics yet."""
-        return _OrdinalModel(self._sizes(n_features))

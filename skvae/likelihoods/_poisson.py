@@ -1,10 +1,11 @@
-"""Counts as dispersed as chance alone makes them."""
+"""Counts whose variance equals their mean."""
 
 import torch
 from torch import Tensor
 
-from skvae.likelihoods._contract import LikelihoodModel
+from skvae.likelihoods._contract import Where
 from skvae.likelihoods._counts import CountsLikelihood, CountsModel
+from skvae.likelihoods._forms import LARGEST_LOG_MEAN
 
 
 class _PoissonModel(CountsModel):
@@ -15,17 +16,34 @@ class _PoissonModel(CountsModel):
         log_mean = self.log_mean(outputs, x)
         return x * log_mean - log_mean.exp() - torch.lgamma(x + 1.0)
 
-    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
-        """Return Poisson distributions."""
-        return torch.distributions.Poisson(self.log_mean(outputs).exp())
+    def loss_and_gradient(
+        self, outputs: Tensor, x: Tensor, sample_weights: Tensor, observed: Where = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return minus the log-mass, and expected minus observed as gradient."""
+        x = x if observed is None else self.fill(x, observed)
+        log_mean = self.log_mean(outputs, x)
+        rate = log_mean.exp()
+        losses, gradient = rate - x * log_mean + torch.lgamma(x + 1.0), rate - x
+        if observed is not None:
+            losses = torch.where(observed, losses, 0.0)
+            gradient = torch.where(observed, gradient, 0.0)
+        # Beyond its bound, the logarithm of the mean is constant.
+        gradient = torch.where(log_mean.abs() < LARGEST_LOG_MEAN, gradient, 0.0)
+        if self.size_factor:
+            gradient -= outputs.softmax(-1) * gradient.sum(-1, keepdim=True)
+        return losses.sum(-1), gradient * sample_weights[:, None]
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        """Return the largest counts that are not above their means."""
+        return self.mean(outputs).floor()
 
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return counts."""
         return torch.poisson(self.log_mean(outputs).exp(), generator=generator)
 
 
-class Poisson(CountsLikelihood):
-    r"""Counts that vary no more than chance makes them.
+class Poisson(CountsLikelihood):  # numpydoc ignore=PR02
+    r"""Counts whose variance equals their mean.
 
     .. math:: \log p(X \mid z) = \sum_j X_j \log \lambda_j(z) - \lambda_j(z)
         - \log X_j!
@@ -40,13 +58,13 @@ class Poisson(CountsLikelihood):
     size_factor : bool, default=False
         Whether rows are samples of different depth, as cells are in sequencing: then
         :math:`\lambda_j = l \, \mathrm{softmax}(a(z))_j` with the row's total
-        :math:`l` [2]_, the encoder sees rows brought to the mean total, and what the
-        model generates has that total. The score is given the totals. Cells that are
-        missing are taken to have had their average share of the total.
+        :math:`l` [2]_, the encoder sees rows scaled to the mean total, and generated
+        rows have that total. Scores condition on the totals. Missing cells are assumed
+        to have had their average fraction of the total.
 
     See Also
     --------
-    NegativeBinomial : For counts that vary more.
+    NegativeBinomial : For counts whose variance exceeds their mean.
 
     References
     ----------
@@ -61,9 +79,4 @@ class Poisson(CountsLikelihood):
     Poisson(size_factor=True)
     """
 
-    def __init__(self, size_factor: bool = False) -> None:
-        self.size_factor = size_factor
-
-    def build(self, n_features: int) -> LikelihoodModel:
-        """Return a model for `n_features` columns, without statistics yet."""
-        return _PoissonModel(n_features, self.size_factor)
+    _model = _PoissonModel

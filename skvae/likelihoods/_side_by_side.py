@@ -1,231 +1,116 @@
 """Models of different columns, side by side, as one model."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
-from skvae._batches import Rows
-from skvae.likelihoods._contract import LikelihoodModel
-
-
-class SideBySide(Distribution):
-    """Distributions of some columns each, as one of all columns.
-
-    Parameters
-    ----------
-    parts : list of Distribution
-    order : Tensor of shape (D,)
-        Position of each column among those of the parts, one after the other.
-    """
-
-    arg_constraints: Any = {}
-
-    def __init__(self, parts: list[Distribution], order: Tensor) -> None:
-        self.parts, self.order = parts, order
-        shape = parts[0].batch_shape[:-1] + order.shape
-        super().__init__(shape, validate_args=False)
-
-    def _join(self, parts: list[Tensor]) -> Tensor:
-        return torch.cat([part.double() for part in parts], dim=-1)[..., self.order]
-
-    @property
-    def mean(self) -> Tensor:
-        """Mean; NaN where there is none."""
-        return self._join([part.mean for part in self.parts])
-
-    @property
-    def variance(self) -> Tensor:
-        """Variance; NaN where there is none."""
-        return self._join([part.variance for part in self.parts])
-
-    @property
-    def mode(self) -> Tensor:
-        """Mode."""
-        return self._join([part.mode for part in self.parts])
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-density or log-mass of each cell."""
-        sizes = [part.batch_shape[-1] for part in self.parts]
-        values = value[..., torch.argsort(self.order)].split(sizes, dim=-1)
-        pairs = zip(self.parts, values, strict=True)
-        return self._join([part.log_prob(cells) for part, cells in pairs])
-
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        """Return draws, from torch's global generator."""
-        return self._join([part.sample(sample_shape) for part in self.parts])
-
-
-class _Part(nn.Module):
-    """A likelihood's model, the columns it owns, and what it reads and writes."""
-
-    columns: Tensor
-
-    def __init__(
-        self, model: LikelihoodModel, columns: list[int], first: tuple[int, int]
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.register_buffer("columns", torch.tensor(columns), persistent=False)
-        self.inputs = slice(first[0], first[0] + model.n_inputs)
-        self.outputs = slice(first[1], first[1] + model.n_outputs)
+from skvae.likelihoods._contract import LikelihoodModel, Where
+from skvae.likelihoods._linearization import Linearization, side_by_side
+from skvae.table import Rows
 
 
 class SideBySideModel(LikelihoodModel):
     """Models side by side: what each gives is concatenated, in the columns' order."""
 
-    order: Tensor
+    preparation_kind = link_kind = "columns"
+
     parts: Any
 
-    def __init__(self, models: list[LikelihoodModel], columns: list[list[int]]) -> None:
+    def __init__(self, models: list[LikelihoodModel], owned: list[list[int]]) -> None:
         super().__init__()
-        self.n_features = sum(map(len, columns))
-        self.n_inputs = self.n_outputs = 0
-        self.parts = nn.ModuleList()
-        for model, owned in zip(models, columns, strict=True):
-            self.parts.append(_Part(model, owned, (self.n_inputs, self.n_outputs)))
-            self.n_inputs += model.n_inputs
-            self.n_outputs += model.n_outputs
-        flat = torch.tensor([column for part in columns for column in part])
-        self.register_buffer("order", torch.argsort(flat), persistent=False)
+        self.parts, self.owned = nn.ModuleList(models), owned
+        self.sizes = [model.n_features for model in models]
+        self.input_sizes = [model.n_inputs for model in models]
+        self.output_sizes = [model.n_outputs for model in models]
+        self.n_features = sum(self.sizes)
+        self.n_inputs, self.n_outputs = sum(self.input_sizes), sum(self.output_sizes)
+        columns = torch.tensor([column for columns in owned for column in columns])
+        self.register_buffer("columns", columns, persistent=False)
+        self.register_buffer("order", torch.argsort(columns), persistent=False)
 
-    def _each(self, function: Callable[[Any], Tensor]) -> Tensor:
-        """Return function(part) of all parts, one after the other."""
-        return torch.cat([function(part) for part in self.parts], dim=-1)
+    def _each(self, outputs: Tensor, *cells: Tensor | None) -> Iterator[Any]:
+        """Yield (model, its outputs, its cells, ...) of the parts; None stays None."""
+        split = [
+            [None] * len(self.parts)
+            if x is None
+            else x.index_select(-1, self.columns).split(self.sizes, -1)
+            for x in cells
+        ]
+        outputs_of = outputs.split(self.output_sizes, -1)
+        return zip(self.parts, outputs_of, *split, strict=True)
 
-    def _cells(self, function: Callable[[Any], Tensor]) -> Tensor:
-        """Return function(part), a value per column, in the order of the columns."""
-        return self._each(function)[..., self.order]
+    def _join(self, cells: Iterable[Tensor]) -> Tensor:
+        """Return cells of the parts in the order of the columns."""
+        return torch.cat(list(cells), dim=-1).index_select(-1, self.order)
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn the statistics of each part."""
-        for part in self.parts:
-            columns = part.columns.cpu().numpy()
-            owned = Rows(rows.X[:, columns], rows.index, rows.weights)
-            part.model.fit_statistics(owned)
+        for part, columns in zip(self.parts, self.owned, strict=True):
+            part.fit_statistics(rows.columns(columns))
 
-    def prepare(self, X: np.ndarray) -> np.ndarray:
-        """Return rows in the model units of each column's part."""
-        x = np.empty(X.shape, dtype=np.float64)
-        for part in self.parts:
-            columns = part.columns.cpu().numpy()
-            x[:, columns] = part.model.prepare(X[:, columns])
-        return x
+    def preparation_arrays(self) -> dict[str, Any]:
+        """Return the preparations of the parts, and their columns."""
+        return {
+            "parts": tuple(part.preparation() for part in self.parts),
+            "columns": self.columns,
+            "ends": _ends(self.sizes),
+            "order": self.order,
+        }
 
-    def encoder_inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
-        """Return the inputs of each part."""
+    def link_arrays(self) -> dict[str, Any]:
+        """Return the links of the parts, and their outputs."""
+        parts = tuple(part.link() for part in self.parts)
+        return {"parts": parts, "ends": _ends(self.output_sizes), "order": self.order}
 
-        def inputs(part: _Part) -> Tensor:
-            seen = None if observed is None else observed[..., part.columns]
-            return part.model.encoder_inputs(x[..., part.columns], seen)
-
-        return self._each(inputs)
-
-    def cell_inputs(self, x: Tensor) -> Tensor:
-        """Return the inputs of each part."""
-        return self._each(lambda part: part.model.cell_inputs(x[..., part.columns]))
-
-    def spread(self, columns: Tensor) -> Tensor:
-        """Return values of columns as values of inputs."""
-        return self._each(lambda part: part.model.spread(columns[..., part.columns]))
-
-    def fill(self, x: Tensor, observed: Tensor) -> Tensor:
-        """Return rows with a value of the domain in place of missing cells."""
-
-        def fill(part: _Part) -> Tensor:
-            cells, seen = x[..., part.columns], observed[..., part.columns]
-            return part.model.fill(cells, seen)
-
-        return self._cells(fill)
-
-    def log_prob(
-        self, outputs: Tensor, x: Tensor, observed: Tensor | None = None
-    ) -> Tensor:
+    def log_prob(self, outputs: Tensor, x: Tensor, observed: Where = None) -> Tensor:
         """Return the sum of the log-densities and log-masses of the parts."""
-        total: Any = 0.0
-        for part in self.parts:
-            cells, values = x[..., part.columns], outputs[..., part.outputs]
-            seen = None if observed is None else observed[..., part.columns]
-            total = total + part.model.log_prob(values, cells, seen)
-        return total
+        each = self._each(outputs, x, observed)
+        return sum(model.log_prob(*given) for model, *given in each)
+
+    def loss_and_gradient(
+        self, outputs: Tensor, x: Tensor, sample_weights: Tensor, observed: Where = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return minus the log-density, and the gradients of the parts."""
+        each = [
+            model.loss_and_gradient(values, cells, sample_weights, seen)
+            for model, values, cells, seen in self._each(outputs, x, observed)
+        ]
+        losses, gradients = zip(*each, strict=True)
+        return sum(losses), torch.cat(gradients, dim=-1)
 
     def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return the log-density or log-mass of each cell."""
-
-        def log_prob(part: _Part) -> Tensor:
-            cells, values = x[..., part.columns], outputs[..., part.outputs]
-            return part.model.cell_log_prob(values, cells)
-
-        return self._cells(log_prob)
+        each = self._each(outputs, x)
+        return self._join(model.cell_log_prob(*given) for model, *given in each)
 
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return the residuals of the parts."""
-
-        def residual(part: _Part) -> Tensor:
-            cells, values = x[..., part.columns], outputs[..., part.outputs]
-            return part.model.residual(values, cells)
-
-        return self._cells(residual)
-
-    def distribution(self, outputs: Tensor) -> Distribution:
-        """Return the distributions of the parts, side by side."""
-        distributions = [
-            part.model.distribution(outputs[..., part.outputs]) for part in self.parts
-        ]
-        return SideBySide(distributions, self.order)
-
-    def mean(self, outputs: Tensor) -> Tensor:
-        """Return expected cells, float64."""
-        return self._cells(
-            lambda part: part.model.mean(outputs[..., part.outputs]).double()
-        )
-
-    def average(self, outputs: Tensor, weights: Tensor) -> Tensor:
-        """Return expected cells of a mixture, float64."""
-        return self._cells(
-            lambda part: part.model.average(
-                outputs[..., part.outputs], weights
-            ).double()
-        )
+        each = self._each(outputs, x)
+        return self._join(model.residual(*given) for model, *given in each)
 
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the most likely cells, float64."""
-        return self._cells(
-            lambda part: part.model.mode(outputs[..., part.outputs]).double()
-        )
+        return self._join(model.mode(a).double() for model, a in self._each(outputs))
 
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return draws of the parts, one after the other, float64."""
+        each = self._each(outputs)
+        return self._join(model.draw(a, generator).double() for model, a in each)
 
-        def draw(part: _Part) -> Tensor:
-            return part.model.draw(outputs[..., part.outputs], generator).double()
-
-        return self._cells(draw)
-
-    def marginal_outputs(self) -> Tensor:
-        """Return those of the parts."""
-        return self._each(lambda part: part.model.marginal_outputs())
-
-    def marginal_inputs(self) -> Tensor:
-        """Return those of the parts."""
-        return self._each(lambda part: part.model.marginal_inputs())
-
-    def linear_outputs(self, loadings: Tensor) -> Tensor:
-        """Return directions of the parts' outputs."""
-        return self._each(
-            lambda part: part.model.linear_outputs(loadings[..., part.inputs])
-        )
-
-    def spread_offset(self, variances: Tensor) -> Tensor:
-        """Return those of the parts."""
-        return self._each(
-            lambda part: part.model.spread_offset(variances[..., part.outputs])
-        )
+    def linearized(self) -> Linearization:
+        """Return the linearizations of the parts, side by side."""
+        return side_by_side([part.linearized() for part in self.parts])
 
     def start_noise(self, variances: Tensor) -> None:
         """Set the learned noise of the parts."""
-        for part in self.parts:
-            part.model.start_noise(variances[part.inputs])
+        of_parts = variances.split(self.input_sizes)
+        for part, variance in zip(self.parts, of_parts, strict=True):
+            part.start_noise(variance)
+
+
+def _ends(sizes: list[int]) -> tuple[int, ...]:
+    """Return where each part but the last ends."""
+    return tuple(accumulate(sizes[:-1]))

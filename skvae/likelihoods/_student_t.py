@@ -1,25 +1,25 @@
 """Real-valued columns with outliers."""
 
 import math
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skvae._batches import Rows
-from skvae.likelihoods._contract import Likelihood, LikelihoodModel
+from skvae._sklearn import StrOptions
+from skvae.likelihoods._contract import Likelihood
 from skvae.likelihoods._draws import gamma, normal
-from skvae.likelihoods._noise import check_noise
+from skvae.likelihoods._noise import NOISE, POSITIVE
 from skvae.likelihoods._standardized import StandardizedModel
-from skvae.likelihoods._statistics import column_means, resolution, rounding_noise
+from skvae.likelihoods._statistics import column_means, rounding_noise
+from skvae.table import Rows
 
 START_DF = 4.0
 """Degrees of freedom where training starts, if they are learned."""
 
 LARGEST_INPUT = 10.0
-"""Outliers beyond so many scales all look the same to the encoder."""
+"""Scales beyond which all outliers look the same to the encoder."""
 
 N_STEPS, N_ROWS = 100, 1 << 17
 """Most steps, and rows, from which a robust location and scale are found."""
@@ -43,7 +43,7 @@ def robust_location_and_scale(
         Scales, where they are not to be fitted.
     """
     rows = rows.take(np.arange(min(len(rows), N_ROWS)))
-    least = np.maximum(rounding_noise(resolution(rows, model.prepare)), 1e-8)
+    least = np.maximum(rounding_noise(rows, model.prepare), 1e-8)
     least = np.minimum(least, 1.0)
     loc, scale = np.zeros(rows.n_features), np.ones(rows.n_features)
     scale = scale if given is None else given
@@ -68,14 +68,14 @@ def robust_location_and_scale(
 class _StudentTModel(StandardizedModel):
     """Columns as (loc + scale * x) * unit, with x a t-distribution at the outputs."""
 
-    log_df: Tensor
+    preparation_kind = "standard_clipped"
 
     def __init__(self, n_features: int, df: str | float, noise: str | float) -> None:
-        super().__init__(n_features, noise, "column")
+        super().__init__(n_features, noise)
         self.df = df
         if isinstance(df, str):
             size = 1 if noise == "shared" else n_features
-            # Of what is above two, where the variance becomes finite.
+            # Of the excess over two, above which the variance is finite.
             log_df = torch.full((size,), math.log(START_DF - 2.0), dtype=torch.float32)
             self.log_df = nn.Parameter(log_df)
 
@@ -89,11 +89,11 @@ class _StudentTModel(StandardizedModel):
             loc, _ = robust_location_and_scale(rows, self, df, given)
         self.loc.add_(self.scale * torch.from_numpy(loc).to(self.loc))
         self.scale.mul_(torch.from_numpy(scale).to(self.scale))
-        self.noise.fit(self.log_scale(), resolution(rows, self.prepare))
+        self.noise.fit(self.log_scale(), rounding_noise(rows, self.prepare))
 
-    def cell_inputs(self, x: Tensor) -> Tensor:
-        """Return the standardized rows, outliers brought nearer."""
-        return x.clamp(-LARGEST_INPUT, LARGEST_INPUT)
+    def preparation_arrays(self) -> dict[str, Any]:
+        """Return location and scale, and the bound at which inputs are clipped."""
+        return {**super().preparation_arrays(), "bound": LARGEST_INPUT}
 
     def degrees(self) -> Tensor:
         """Return the degrees of freedom, (1,) or (D,), float64."""
@@ -104,7 +104,7 @@ class _StudentTModel(StandardizedModel):
     def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return log-densities of the t-distribution in the units of `X`."""
         df, log_noise = self.degrees(), self.noise()
-        # Differences of large numbers, and few of them: in float64.
+        # In float64, since these are differences of large numbers.
         constant = (
             torch.lgamma(0.5 * (df + 1.0))
             - torch.lgamma(0.5 * df)
@@ -116,19 +116,13 @@ class _StudentTModel(StandardizedModel):
         squares = ((x - outputs) * torch.exp(-log_noise)).square()
         return constant - 0.5 * (df + 1.0) * torch.log1p(squares / df)
 
-    def distribution(self, outputs: Tensor) -> torch.distributions.Distribution:
-        """Return t-distributions in the units of `X`, float64."""
-        loc = self.location(outputs)
-        df = self.degrees().expand_as(loc)
-        return torch.distributions.StudentT(df, loc, self.spread_of(loc))
-
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return normal draws over the root of a chi-squared draw."""
         loc = self.location(outputs)
         df = self.degrees().expand_as(loc)
         chi_squared = 2.0 * gamma(0.5 * df, generator)
         t = normal(loc, generator) * torch.sqrt(df / chi_squared)
-        return loc + self.spread_of(loc) * t
+        return loc + self.std() * t
 
     def start_noise(self, variances: Tensor) -> None:
         """Set the learned scale to what gives the residual variances."""
@@ -138,7 +132,7 @@ class _StudentTModel(StandardizedModel):
 
 
 class StudentT(Likelihood):
-    r"""Real-valued columns with outliers, which then move nothing else.
+    r"""Heavy-tailed columns; outliers do not distort other rows.
 
     .. math:: \log p(X \mid z) = \sum_j \log t_\nu\!\left(
         \frac{X_j - m_j - s_j a_j(z)}{s_j \sigma_j}\right) - \log (s_j \sigma_j)
@@ -146,8 +140,8 @@ class StudentT(Likelihood):
     with decoder outputs :math:`a(z)` and the density :math:`t_\nu` of Student's
     t-distribution with :math:`\nu` degrees of freedom [1]_. Location :math:`m_j` and
     scale :math:`s_j` are those of the t-distribution that fits the column best, so
-    that outliers do not set the units. The encoder sees standardized values, brought
-    to within 10 scales.
+    that outliers do not set the units. The encoder sees standardized values, clipped at
+    10 scales.
 
     Domain: real numbers. Link: identity.
 
@@ -155,7 +149,8 @@ class StudentT(Likelihood):
     ----------
     df : "learned" or float, default="learned"
         Degrees of freedom. Learned ones are above 2, and there are as many as scales
-        of noise. Few make a heavy tail; beyond 30 the distribution is all but normal.
+        of noise. A small number makes heavy tails; above 30 the distribution is nearly
+        normal.
     noise : {"shared", "column"} or float, default="column"
         Which scales :math:`\sigma` are learned: one for all standardized columns, or
         one for each. A number is a scale in the units of `X`, not learned.
@@ -175,21 +170,18 @@ class StudentT(Likelihood):
     StudentT(df=4)
     """
 
+    _model = _StudentTModel
+    _parameter_constraints: dict = {
+        "df": [StrOptions({"learned"}), POSITIVE],
+        "noise": NOISE,
+    }
+
     def __init__(
         self, df: str | float = "learned", noise: str | float = "column"
     ) -> None:
         self.df = df
         self.noise = noise
 
-    def build(self, n_features: int) -> LikelihoodModel:
-        """Return a model for `n_features` columns, without statistics yet."""
-        check_noise(self.noise, "StudentT")
-        df: Any = self.df
-        named = isinstance(df, str) and df == "learned"
-        given = isinstance(df, Real) and not isinstance(df, bool)
-        if not named and not (given and 0 < float(df) < math.inf):
-            raise ValueError(
-                "StudentT likelihood requires df='learned' or a positive number. Got "
-                f"{self.df!r}."
-            )
-        return _StudentTModel(n_features, self.df, self.noise)
+    def admits(self, low: float, high: float) -> bool:
+        """Return True: the domain holds all numbers."""
+        return True

@@ -1,0 +1,166 @@
+"""A table and the parameter `likelihood` → cells, and a likelihood for each column."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+
+from skvae._sklearn import identity
+from skvae.likelihoods._columns import Columns, as_likelihood
+from skvae.likelihoods._contract import Likelihood
+from skvae.table import Cells, Layout, Part, assign_columns, check_finite, read_table
+
+BY_KIND = {"number": "gaussian", "boolean": "bernoulli", "category": "categorical"}
+"""What "auto" means for a column, by the kind that its type implies."""
+
+
+class Known(NamedTuple):
+    """What a fit knows about the columns."""
+
+    layout: Layout
+    likelihood: Likelihood
+    """Resolved, with columns by position."""
+    said: str
+    """The parameter `likelihood` of the fit."""
+
+
+def learn_columns(estimator: Any, X: Any, handle_unknown: str) -> tuple[Cells, Known]:
+    """Return X as finite numbers and codes, and what is known of columns.
+
+    Sets the estimator's `n_features_in_` and `feature_names_in_`.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its `likelihood` says what columns are.
+    X : array-like of shape (n_samples, n_features)
+    handle_unknown : {"error", "missing"}
+    """
+    table, layout = read_table(estimator, X)
+    chosen_from = X if layout.library else table.values
+    said, by_kind = estimator.likelihood, estimator._likelihood_by_kind
+    parts = assign_likelihoods(said, chosen_from, layout, by_kind)
+    layout = layout.with_categories(table, _coded_columns(parts, layout))
+    cells: Any = layout.encode(table, handle_unknown)
+    check_finite(cells, layout.labels)
+    parts = [(_sized(spec, columns, layout), columns) for spec, columns in parts]
+    likelihood = parts[0][0] if len(parts) == 1 else Columns(parts)
+    likelihood = likelihood.resolve(cells)
+    _warn_of_empty(cells, layout.labels)
+    _check_domain(cells, likelihood, layout)
+    return cells, Known(layout, likelihood, identity(said))
+
+
+def check_rows(estimator: Any, X: Any, known: Known, handle_unknown: str) -> Cells:
+    """Return X as finite numbers and codes, as the model was fitted to.
+
+    Parameters
+    ----------
+    estimator : estimator
+        X must agree with its `n_features_in_` and `feature_names_in_`.
+    X : array-like of shape (n_samples, n_features)
+    known : Known
+    handle_unknown : {"error", "missing"}
+        Whether a category that was not seen in `fit` is an error or a missing cell.
+    """
+    table, layout = read_table(estimator, X, known.layout)
+    cells = layout.encode(table, handle_unknown)
+    check_finite(cells, layout.labels)
+    _check_domain(cells, known.likelihood, layout)
+    return cells
+
+
+def fitted_likelihood(known: Known) -> Likelihood:
+    """Return the spec that says what each column was taken for.
+
+    Its `repr` can be edited and passed as `likelihood`. Columns are named as in the
+    DataFrame that `fit` was given; without one, or where names are no strings, they
+    are given by position.
+    """
+    likelihood = known.likelihood
+    names = [column.name for column in known.layout.columns]
+    are_names = all(isinstance(name, str) for name in names)
+    if not (are_names and isinstance(likelihood, Columns)):
+        return likelihood
+    parts = likelihood.parts
+    return Columns([(spec, [names[j] for j in columns]) for spec, columns in parts])
+
+
+def assign_likelihoods(
+    said: Any, X: Any, layout: Layout, by_kind: Mapping[str, Any]
+) -> list[Part]:
+    """Return likelihood specs, each with the positions of its columns.
+
+    Parameters
+    ----------
+    said : str, Likelihood, dict or list
+        Parameter of an estimator. "auto" goes by the types of columns; a dict has
+        names or positions of columns as keys, and leaves others to "auto"; a list has
+        pairs of a likelihood and columns, chosen as in `ColumnTransformer`.
+    X : DataFrame, ndarray or sparse matrix
+    layout : Layout
+        The columns of `X`.
+    by_kind : mapping
+        What "auto" is for each kind of column.
+    """
+    others: Sequence[Any] = [by_kind[kind] for kind in layout.kinds]
+    if isinstance(said, Columns):
+        said, others = said.parts, ()
+    elif said == "auto":
+        said = {}
+    elif isinstance(said, str | Likelihood):
+        return [(as_likelihood(said), list(range(len(layout.columns))))]
+    return assign_columns(said, X, as_likelihood, layout.labels, others)
+
+
+def _coded_columns(parts: list[Part], layout: Layout) -> list[int]:
+    """Return the positions of columns that a likelihood reads as codes.
+
+    Raises ValueError where another likelihood would read categories.
+    """
+    coded = []
+    for spec, positions in parts:
+        if spec.size_parameter:
+            coded += positions
+            continue
+        for column in (layout.columns[j] for j in positions):
+            if column.kind == "category":
+                raise ValueError(
+                    f"{spec!r} requires numbers. Got {column.dtype} in column "
+                    f"{column.label}. Let likelihood='auto' make it 'categorical', "
+                    "name it 'ordinal', or encode it first."
+                )
+    return sorted(coded)
+
+
+def _sized(spec: Likelihood, columns: list[int], layout: Layout) -> Likelihood:
+    """Return a likelihood that knows of all categories, seen in the rows or not."""
+    name = spec.size_parameter
+    if name is None or getattr(spec, name) != "auto":
+        return spec
+    sizes = [len(layout.columns[j].categories) for j in columns]
+    return clone(spec).set_params(**{name: sizes})
+
+
+def _warn_of_empty(cells: Cells, labels: Sequence[str]) -> None:
+    """Warn of columns without any observed cell."""
+    if not cells.has_missing:
+        return
+    low, _ = cells.column_ranges()
+    empty = [labels[column] for column in np.flatnonzero(np.isnan(low)).tolist()]
+    if empty:
+        warnings.warn(
+            "Every column should have an observed cell. Got none in column "
+            f"{', '.join(empty)}, of which nothing can be learned. Drop it.",
+            stacklevel=2,
+        )
+
+
+def _check_domain(cells: Cells, likelihood: Likelihood, layout: Layout) -> None:
+    """Raise ValueError where an observed cell is outside its column's domain."""
+    if likelihood.admits(*cells.bounds):
+        return
+    for X in cells.chunks():
+        likelihood.check_domain(X, layout.labels.__getitem__)
