@@ -1,67 +1,68 @@
 """The module that ties encoder, decoder, likelihood and prior."""
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from skvae._random import Stream, generator
 from skvae.likelihoods import Likelihood, LikelihoodModel
-from skvae.networks import Decoder, Encoder
-from skvae.priors import Prior, PriorModel
+from skvae.networks import Branches, Network
+from skvae.priors import Posterior, Prior, PriorModel
+from skvae.table import Batch
 
 
 class Architecture(NamedTuple):
-    """Everything needed to build a model again, weights and statistics apart."""
+    """Everything needed to build a model again, parameters and statistics apart."""
 
     n_features: int
     n_components: int
-    hidden_layer_sizes: tuple[int, ...]
-    activation: str
-    linear_path: bool
+    encoder: Network
+    decoder: Network
+    has_path: bool
     likelihood: Likelihood
-    prior: Prior | None
-    masks: bool = False
-    """Whether the encoder is told which cells are missing."""
+    prior: Prior
+    sees_missing: bool = False
+    """Whether the encoder sees which cells are missing."""
 
     def build(self, seed: int) -> "Model":
-        """Return the model with weights drawn from `seed`, without statistics."""
+        """Return the model with parameters drawn from `seed`, without statistics."""
         likelihood = self.likelihood.build(self.n_features)
-        shared = (self.activation, self.linear_path)
-        encoder = Encoder(
-            likelihood.n_inputs + self.masks * self.n_features,
-            self.n_components,
-            self.hidden_layer_sizes,
-            *shared,
-            self.prior is not None,
-            generator(seed, Stream.WEIGHTS, 0),
+        posterior = self.prior.posterior
+        # Only a linear encoder whose outputs are moments can start at PCA.
+        has_path = self.has_path and (posterior.is_normal or not posterior.is_random)
+        n_inputs = likelihood.n_inputs + self.sees_missing * self.n_features
+        encoder = Branches(
+            self.encoder,
+            n_inputs,
+            posterior.n_outputs(self.n_components),
+            self.n_components * has_path,
+            partial(generator, seed, Stream.PARAMETERS, 0),
         )
-        decoder = Decoder(
+        decoder = Branches(
+            self.decoder,
             self.n_components,
             likelihood.n_outputs,
-            self.hidden_layer_sizes[::-1],
-            *shared,
-            generator(seed, Stream.WEIGHTS, 1),
+            likelihood.n_outputs * has_path,
+            partial(generator, seed, Stream.PARAMETERS, 1),
         )
-        prior = None if self.prior is None else self.prior.build(self.n_components)
-        return Model(encoder, decoder, likelihood, prior, self.n_components, self.masks)
+        prior = self.prior.build(self.n_components)
+        return Model(encoder, decoder, likelihood, prior, posterior, self.sees_missing)
 
 
 class Model(nn.Module):
-    """Encoder, decoder, likelihood and prior; a plain autoencoder without a prior.
+    """Encoder, decoder, likelihood and prior.
 
-    `encode` and `decode` work in the coordinates of the user, in which components are
-    ordered by what they carry and have a fixed sign. Training works in those of the
-    networks, which never change, so that it can go on after components were ordered.
+    Training works in the coordinates of the networks, which never change, so that it
+    can go on after components were ordered. Users get coordinates in which components
+    are ordered by the information that they carry and have a fixed sign.
 
     Attributes
     ----------
-    masks : bool
+    sees_missing : bool
         Whether the encoder sees, after the likelihood's inputs, one column per column
         of `X` that is 1 where a cell is missing.
-    may_miss : bool
-        Whether NaN in rows is looked for, as a missing cell. False saves that time
-        where it is known that there is none.
     """
 
     order: Tensor
@@ -69,73 +70,94 @@ class Model(nn.Module):
 
     def __init__(
         self,
-        encoder: Encoder,
-        decoder: Decoder,
+        encoder: Branches,
+        decoder: Branches,
         likelihood: LikelihoodModel,
-        prior: PriorModel | None,
-        n_components: int,
-        masks: bool,
+        prior: PriorModel,
+        posterior: Posterior,
+        sees_missing: bool,
     ) -> None:
         super().__init__()
-        self.masks = self.may_miss = masks
-        self.encoder = encoder
-        self.decoder = decoder
-        self.likelihood = likelihood
-        self.prior: Any = prior
+        self.encoder, self.decoder = encoder, decoder
+        self.likelihood, self.prior = likelihood, prior
+        self.posterior, self.sees_missing = posterior, sees_missing
+        n_components = prior.n_components
         self.register_buffer("order", torch.arange(n_components))
         self.register_buffer("sign", torch.ones(n_components, dtype=torch.float32))
+        prior.attach(self)
 
-    def observed(self, x: Tensor) -> Tensor | None:
-        """Return which cells are observed (B, D), or None where all are."""
-        return ~torch.isnan(x) if self.may_miss else None
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.sign.device
 
-    def inputs(self, x: Tensor) -> Tensor:
-        """Return what the encoder sees of rows, masks apart: (B, n_inputs)."""
-        return self.likelihood.encoder_inputs(x, self.observed(x))
+    @property
+    def n_components(self) -> int:
+        """Number of components, K."""
+        return len(self.order)
 
-    def posterior(self, x: Tensor) -> tuple[Tensor, Any]:
-        """Return (mean, log-variance) of q(z given x), network coordinates.
+    @property
+    def has_standard_z(self) -> bool:
+        """Whether p(z) is standard normal and q(z given x) is normal."""
+        return self.posterior.is_normal and self.prior.is_standard_normal
 
-        Of a row without any observed cell it is the prior, a standard normal.
+    def inputs(self, batch: Batch) -> Tensor:
+        """Return what the encoder sees of the cells, (B, n_inputs)."""
+        return self.likelihood.encoder_inputs(batch.x, batch.observed)
+
+    def encoder_inputs(self, batch: Batch) -> Tensor:
+        """Return what the encoder sees of the cells, and which are missing."""
+        h = self.inputs(batch)
+        if not self.sees_missing:
+            return h
+        if batch.observed is None:
+            missing = torch.zeros_like(batch.x)
+        else:
+            missing = ~batch.observed
+        return torch.cat((h, missing.to(h.dtype)), dim=-1)
+
+    def encode(self, batch: Batch) -> Tensor:
+        """Return the encoder's outputs, (B, n_outputs), which describe q(z given x)."""
+        outputs = self.encoder(self.encoder_inputs(batch))
+        return self.with_empty_rows(outputs, batch)
+
+    def with_empty_rows(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return outputs that are nearest to the prior where no cell is observed."""
+        if batch.empty is None:
+            return outputs
+        moments = (moment.to(outputs) for moment in self.prior.moments())
+        return torch.where(batch.empty, self.posterior.outputs_of(*moments), outputs)
+
+    def posterior_mean(self, batch: Batch) -> Tensor:
+        """Return the mean of q(z given x), (B, K)."""
+        return self.posterior.mean(self.encode(batch))
+
+    def log_prob(self, z: Tensor, batch: Batch) -> Tensor:
+        """Return log p(observed cells given z), (..., B), of z (..., B, K)."""
+        return self.likelihood.log_prob(self.decoder(z), batch.x, batch.observed)
+
+    def squared_error(self, batch: Batch) -> Tensor:
+        """Return the mean squared residual of each row's observed cells, (B,).
+
+        Rows are decoded at their posterior mean.
         """
-        observed = self.observed(x)
-        h = self.likelihood.encoder_inputs(x, observed)
-        if self.masks:
-            missing = torch.zeros_like(x) if observed is None else ~observed
-            h = torch.cat((h, missing.to(h.dtype)), dim=-1)
-        mean, log_var = self.encoder(h)
+        outputs, observed = self.decoder(self.posterior_mean(batch)), batch.observed
         if observed is None:
-            return mean, log_var
-        empty = ~observed.any(-1, keepdim=True)
-        mean = mean.masked_fill(empty, 0.0)
-        return mean, None if log_var is None else log_var.masked_fill(empty, 0.0)
+            return self.likelihood.residual(outputs, batch.x).square().mean(-1)
+        x = self.likelihood.fill(batch.x, observed)
+        squares = self.likelihood.residual(outputs, x).square()
+        return torch.where(observed, squares, 0.0).sum(-1) / observed.sum(-1).clamp_min(
+            1
+        )
 
-    def log_prob(self, z: Tensor, x: Tensor) -> Tensor:
-        """Return log p(observed cells of x given z), z in network coordinates."""
-        return self.likelihood.log_prob(self.decoder(z), x, self.observed(x))
+    # The user's coordinates
 
-    def squared_error(self, z: Tensor, x: Tensor) -> Tensor:
-        """Return the mean squared residual of each row's observed cells, (B,)."""
-        squares = self.likelihood.residual(self.decoder(z), x).square()
-        observed = self.observed(x)
-        if observed is None:
-            return squares.mean(-1)
-        squares = torch.where(observed, squares, 0.0)
-        return squares.sum(-1) / observed.sum(-1).clamp_min(1)
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Any]:
-        """Return (mean, log-variance) of q(z given x), user coordinates."""
-        mean, log_var = self.posterior(x)
-        if log_var is not None:
-            log_var = log_var[..., self.order]
-        return mean[..., self.order] * self.sign, log_var
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Return the likelihood's outputs for z in user coordinates."""
-        return self.decoder(self.to_network(z))
+    def to_user(self, z: Tensor) -> Tensor:
+        """Return z in the coordinates of the user from those of the networks."""
+        return z[..., self.order] * self.sign
 
     def to_network(self, z: Tensor) -> Tensor:
-        """Return z in network coordinates from user coordinates."""
+        """Return z in the coordinates of the networks from those of the user."""
         return (z * self.sign)[..., torch.argsort(self.order)]
 
     def order_components(self, information: Tensor, moments: Tensor) -> None:
@@ -144,8 +166,8 @@ class Model(nn.Module):
         Parameters
         ----------
         information : Tensor of shape (K,)
-            What each component carries, network coordinates.
-        moments : Tensor of shape (K, D)
+            What each component carries, in the coordinates of the networks.
+        moments : Tensor of shape (K, n_inputs)
             Covariance of each component with the encoder's inputs. The largest in
             magnitude becomes positive.
         """

@@ -1,32 +1,37 @@
-"""How a weight changes while training.
+"""Term weights and learning rates: constant, scheduled, or controlled.
 
-A schedule maps the progress of a fit to a value. `learning_rate=` takes one as a
-factor of `learning_rate_init`; `beta=` takes one as the weight of the KL term.
+A schedule maps the progress of a fit to a value: `learning_rate=` takes one as the
+rate, `beta=` and `weight=` as the weight of a term of the loss. A controller is a
+`Weight` with a state, which it updates from the terms that it watches.
 """
 
 import math
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
 from sklearn.base import BaseEstimator
 
-__all__ = ["Constant", "Cosine", "OneCycle", "Schedule", "WarmUp"]
+__all__ = ["Constant", "Cosine", "OneCycle", "Schedule", "WarmUp", "Weight"]
+
+LEARNING_RATE = 2e-3
+"""Largest learning rate by default."""
 
 
 class Schedule(BaseEstimator):
     """Base of all schedules: a call gives the value at a moment of the fit."""
 
-    _parts: tuple[str, ...] = ()
-    """Parameters that are a part of the fit, in [0, 1]."""
+    _largest: Mapping[str, float] = {}
+    """Parameters that must be numbers from 0 up to these."""
 
-    def __call__(self, epoch: float, n_epochs: int) -> float:
+    def __call__(self, epoch: float, n_epochs: float) -> float:
         """Return the value at `epoch`.
 
         Parameters
         ----------
         epoch : float
             Epochs done so far; fractions count the steps within an epoch.
-        n_epochs : int
+        n_epochs : float
             The most epochs that the fit may take (`max_iter`).
 
         Returns
@@ -50,27 +55,29 @@ class Constant(Schedule):
     4.0
     """
 
+    _largest = {"value": math.inf}
+
     def __init__(self, value: float = 1.0) -> None:
         self.value = value
 
-    def __call__(self, epoch: float, n_epochs: int) -> float:
+    def __call__(self, epoch: float, n_epochs: float) -> float:
         """Return `value`."""
         return self.value
 
 
 class WarmUp(Schedule):
-    r"""Rise linearly from zero to a value over the first part of a fit, then stay.
+    r"""Rise linearly from zero to a value at the beginning of a fit, then stay.
 
     .. math:: b(t) = b \min(1, t / t_0)
 
-    with :math:`t` the part of the fit that is done. As `beta=`, this is the KL warm-up
-    of Sønderby et al. [1]_: components find a use before the KL term can switch them
-    off.
+    with :math:`t` the fraction of the fit that is done. As `beta=`, this is the KL
+    warm-up of Sønderby et al. [1]_: components become useful before the KL term can
+    switch them off.
 
     Parameters
     ----------
-    part : float, default=0.5
-        Part :math:`t_0` of the fit, in [0, 1], spent rising.
+    fraction : float, default=0.5
+        Fraction :math:`t_0` of the fit, in [0, 1], spent rising.
     value : float, default=1.0
         The value :math:`b` that is reached.
 
@@ -81,20 +88,20 @@ class WarmUp(Schedule):
 
     Examples
     --------
-    >>> WarmUp(part=0.4)(epoch=1, n_epochs=10)
+    >>> WarmUp(fraction=0.4)(epoch=1, n_epochs=10)
     0.25
     """
 
-    _parts = ("part",)
+    _largest = {"fraction": 1.0, "value": math.inf}
 
-    def __init__(self, part: float = 0.5, value: float = 1.0) -> None:
-        self.part = part
+    def __init__(self, fraction: float = 0.5, value: float = 1.0) -> None:
+        self.fraction = fraction
         self.value = value
 
-    def __call__(self, epoch: float, n_epochs: int) -> float:
+    def __call__(self, epoch: float, n_epochs: float) -> float:
         """Return the value at `epoch`."""
         risen = epoch / n_epochs
-        return self.value * (risen / self.part if risen < self.part else 1.0)
+        return self.value * (risen / self.fraction if risen < self.fraction else 1.0)
 
 
 class Cosine(Schedule):
@@ -102,15 +109,17 @@ class Cosine(Schedule):
 
     .. math:: \eta(t) = \tfrac12 (1 + \cos \pi t)
 
-    with :math:`t` the part of the fall that is done [1]_, equation 5 without
-    restarts.
+    times the largest value, with :math:`t` the fraction of the fall that is done [1]_,
+    equation 5 without restarts.
 
     Parameters
     ----------
     warm_up : float, default=0.05
-        Part of the fit, in [0, 1), spent rising.
+        Fraction of the fit, in [0, 1), spent rising.
     final : float, default=0.0
-        Value at the end.
+        Value at the end, as a fraction of the largest.
+    value : float, default=0.002
+        The largest value.
 
     References
     ----------
@@ -119,25 +128,27 @@ class Cosine(Schedule):
 
     Examples
     --------
-    >>> round(Cosine(warm_up=0.0)(epoch=5, n_epochs=10), 3)
+    >>> round(Cosine(warm_up=0.0, value=1.0)(epoch=5, n_epochs=10), 3)
     0.5
     """
 
-    _parts = ("warm_up",)
+    _largest = {"warm_up": 1.0, "final": 1.0, "value": math.inf}
 
-    def __init__(self, warm_up: float = 0.05, final: float = 0.0) -> None:
+    def __init__(
+        self, warm_up: float = 0.05, final: float = 0.0, value: float = LEARNING_RATE
+    ) -> None:
         self.warm_up = warm_up
         self.final = final
+        self.value = value
 
-    def __call__(self, epoch: float, n_epochs: int) -> float:
-        """Return the factor at `epoch`."""
+    def __call__(self, epoch: float, n_epochs: float) -> float:
+        """Return the value at `epoch`."""
         done = min(1.0, epoch / n_epochs)
         if done < self.warm_up:
-            return done / self.warm_up
+            return self.value * (done / self.warm_up)
         fallen = (done - self.warm_up) / max(1.0 - self.warm_up, 1e-9)
-        return self.final + (1.0 - self.final) * 0.5 * (
-            1.0 + math.cos(math.pi * fallen)
-        )
+        height = 0.5 * (1.0 + math.cos(math.pi * fallen))
+        return self.value * (self.final + (1.0 - self.final) * height)
 
 
 class OneCycle(Schedule):
@@ -146,11 +157,13 @@ class OneCycle(Schedule):
     Parameters
     ----------
     peak : float, default=0.3
-        Part of the fit, in (0, 1), at which the factor is 1.
+        Fraction of the fit, in (0, 1), after which the value is the largest.
     start : float, default=0.04
-        Factor at the beginning.
+        Value at the beginning, as a fraction of the largest.
     final : float, default=0.0001
-        Factor at the end.
+        Value at the end, as a fraction of the largest.
+    value : float, default=0.002
+        The largest value.
 
     References
     ----------
@@ -160,49 +173,123 @@ class OneCycle(Schedule):
     Examples
     --------
     >>> OneCycle()(epoch=3, n_epochs=10)
-    1.0
+    0.002
     """
 
-    _parts = ("peak",)
+    _largest = {"peak": 1.0, "start": math.inf, "final": math.inf, "value": math.inf}
 
     def __init__(
-        self, peak: float = 0.3, start: float = 0.04, final: float = 0.0001
+        self,
+        peak: float = 0.3,
+        start: float = 0.04,
+        final: float = 0.0001,
+        value: float = LEARNING_RATE,
     ) -> None:
         self.peak = peak
         self.start = start
         self.final = final
+        self.value = value
 
-    def __call__(self, epoch: float, n_epochs: int) -> float:
-        """Return the factor at `epoch`."""
+    def __call__(self, epoch: float, n_epochs: float) -> float:
+        """Return the value at `epoch`."""
         done = min(1.0, epoch / n_epochs)
         if done < self.peak:
             low, risen = self.start, done / self.peak
         else:
             low, risen = self.final, (1.0 - done) / max(1.0 - self.peak, 1e-9)
-        return low + (1.0 - low) * 0.5 * (1.0 - math.cos(math.pi * risen))
+        height = 0.5 * (1.0 - math.cos(math.pi * risen))
+        return self.value * (low + (1.0 - low) * height)
 
 
-LEARNING_RATES: dict[str, Schedule] = {
-    "constant": Constant(),
-    "cosine": Cosine(),
-    "one_cycle": OneCycle(),
-}
+class Progress(float):
+    """Fraction of a fit that is done, in [0, 1]; it knows the epochs, too.
 
-
-def as_schedule(value: Any) -> Schedule:
-    """Return a schedule from a schedule, the name of one, or a number.
-
-    Raises
-    ------
-    ValueError
-        If a value or a part of the schedule is out of range.
+    Parameters
+    ----------
+    epoch : float
+        Epochs done so far; fractions count the steps within an epoch.
+    n_epochs : float
+        The most epochs that the fit may take.
     """
-    if isinstance(value, str):
-        return LEARNING_RATES[value]
-    schedule = value if isinstance(value, Schedule) else Constant(float(value))
-    ours = type(schedule).__module__ == __name__
-    for name, number in schedule.get_params().items() if ours else ():
-        most = 1.0 if name in schedule._parts else math.inf
+
+    epoch: float
+    n_epochs: float
+
+    def __new__(cls, epoch: float, n_epochs: float) -> "Progress":
+        """Return the fraction."""
+        progress = super().__new__(cls, epoch / n_epochs)
+        progress.epoch, progress.n_epochs = epoch, n_epochs
+        return progress
+
+
+class Weight(BaseEstimator):
+    """Weight of a term of the loss, with a state if it watches the fit.
+
+    A state is a plain value, of numbers, strings and tuples, so that a fit can be
+    saved and resumed. Schedules and numbers become weights without one.
+    """
+
+    watches: str | None = None
+    """When `update` is called: "steps", after each step with the mean terms of its
+    batch; "epochs", after each epoch with those of the held-out rows, or of the
+    training rows where none are held out; None, never."""
+
+    def start(self) -> Any:
+        """Return the state before the first step."""
+        return None
+
+    def value(self, state: Any, progress: float) -> float:
+        """Return the weight.
+
+        Parameters
+        ----------
+        state : object
+            What `start` or `update` returned last.
+        progress : float
+            Fraction of the fit that is done, in [0, 1].
+
+        Returns
+        -------
+        value : float
+        """
+        raise NotImplementedError
+
+    def update(self, state: Any, means: Mapping[str, float]) -> Any:
+        """Return the next state.
+
+        Parameters
+        ----------
+        state : object
+        means : mapping of str to float
+            Mean over rows of each term, in nats, before it is weighted.
+
+        Returns
+        -------
+        state : object
+        """
+        return state
+
+
+class Scheduled(Weight):
+    """A schedule as a weight without a state.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+
+    def value(self, state: Any, progress: Any) -> float:
+        """Return the schedule's value at this moment."""
+        return self.schedule(progress.epoch, progress.n_epochs)
+
+
+def checked(schedule: Schedule) -> Schedule:
+    """Return the schedule, or raise ValueError where a parameter is out of range."""
+    for name, most in schedule._largest.items():
+        number = getattr(schedule, name)
         valid = isinstance(number, Real) and math.isfinite(number)
         if not valid or not 0.0 <= number <= most:
             raise ValueError(
@@ -210,3 +297,22 @@ def as_schedule(value: Any) -> Schedule:
                 f"{number!r}."
             )
     return schedule
+
+
+def as_weight(value: float | Schedule | Weight) -> Weight:
+    """Return a weight from a weight, a schedule or a number."""
+    if isinstance(value, Weight):
+        return value
+    if not isinstance(value, Schedule | Real):
+        raise ValueError(
+            f"A weight must be a number, a Schedule or a Weight. Got {value!r}."
+        )
+    schedule = value if isinstance(value, Schedule) else Constant(float(value))
+    return Scheduled(checked(schedule))
+
+
+def as_learning_rate(value: str | float | Schedule) -> Schedule:
+    """Return the schedule of the learning rate from a schedule, its peak, or "auto"."""
+    if isinstance(value, str):
+        return OneCycle()
+    return checked(value if isinstance(value, Schedule) else OneCycle(value=value))

@@ -1,27 +1,38 @@
-"""Networks start linear, stay in bounds, and train in every part."""
+"""Networks start linear, and train in every part."""
+
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.base import clone
+from torch import nn
 from torch.testing import assert_close
 
-from skvae.networks import ACTIVATIONS, Decoder, Encoder
+from skvae.networks import ACTIVATIONS, Branches, LinearPath, Network, Perceptron
 
 HIDDEN = [(), (8,), (8, 6)]
 
 
-def _encoder(hidden=(8,), activation="tanh", linear_path=True, stochastic=True, seed=0):
-    random = torch.Generator().manual_seed(seed)
-    return Encoder(5, 3, hidden, activation, linear_path, stochastic, random)
+def _generator(seed=0):
+    return torch.Generator().manual_seed(seed)
 
 
-def _decoder(hidden=(8,), activation="tanh", linear_path=True, seed=0):
-    random = torch.Generator().manual_seed(seed)
-    return Decoder(3, 5, hidden, activation, linear_path, random)
+def _branches(n_in, n_out, n_linear, hidden=(8,), *, has_path=True, seed=0, **options):
+    network = hidden if isinstance(hidden, Network) else Perceptron(hidden, "tanh")
+    network = network.set_params(**options)
+    random = partial(_generator, seed)
+    return Branches(network, n_in, n_out, n_linear * has_path, random)
+
+
+# An encoder of two outputs per component, of which the first have a linear map, and a
+# decoder, all of whose outputs have one.
+_encoder, _decoder = partial(_branches, 5, 6, 3), partial(_branches, 3, 5, 5)
+both = pytest.mark.parametrize(("make", "n_in"), [(_encoder, 5), (_decoder, 3)])
 
 
 def _perturb(network, scale=1.0):
-    random = torch.Generator().manual_seed(1)
+    random = _generator(1)
     with torch.no_grad():
         for p in network.parameters():
             p.add_(torch.randn(p.shape, generator=random), alpha=scale)
@@ -29,113 +40,179 @@ def _perturb(network, scale=1.0):
 
 
 def _inputs(*shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(2))
+    return torch.randn(shape, generator=_generator(2))
 
 
-@pytest.mark.parametrize("hidden", HIDDEN)
-def test_encoder_with_a_linear_path_starts_linear(hidden):
-    encoder, h = _encoder(hidden), _inputs(7, 5)
+class WavesModel(nn.Module):
+    def __init__(self, n_in, n_out, random):
+        super().__init__()
+        self.map = nn.Parameter(torch.randn((n_out, n_in), generator=random))
+
+    def forward(self, h):
+        return torch.sin(h) @ self.map.T
+
+
+class Waves(Network):
+    """A body that does not know how to start at zero."""
+
+    def build(self, n_in, n_out, random):
+        return WavesModel(n_in, n_out, random)
+
+
+# The linear path
+
+
+@pytest.mark.parametrize("hidden", [*HIDDEN, Waves()], ids=repr)
+@both
+def test_network_with_a_linear_path_starts_linear(make, n_in, hidden):
+    network = make(hidden)
+    path, h = _perturb(network.path), _inputs(7, n_in)
+    n_linear = len(path.weight)
+    expected = path.bias.expand(7, -1).clone()
+    expected[:, :n_linear] += F.linear(h, path.weight)
+    assert_close(network(h), expected)
+
+
+def test_linear_path_without_a_map_adds_its_bias_alone():
+    path = _perturb(LinearPath(3, 5, 0))
+    assert not path.has_map
+    h, outputs = _inputs(7, 3), _inputs(2, 7, 5)
+    assert torch.equal(path(h, outputs), outputs + path.bias)
+
+
+@both
+def test_perceptron_with_linear_path_and_no_hidden_layer_stays_linear(make, n_in):
+    network = make(())
+    assert network.is_linear
+    assert not make((8,)).is_linear
+    assert {*dict(network.named_parameters())} == {"path.weight", "path.bias"}
+
+
+@pytest.mark.parametrize("hidden", [*HIDDEN, Waves()], ids=repr)
+@both
+def test_network_without_linear_path_starts_random_by_seed(make, n_in, hidden):
+    a, b, c = (make(hidden, has_path=False, seed=seed) for seed in (0, 0, 1))
+    assert not any(network.path.has_map or network.is_linear for network in (a, b, c))
+    h = _inputs(7, n_in)
+    assert torch.equal(a(h), b(h))
+    assert (a(h) != c(h)).all()
+
+
+def test_body_that_cannot_start_at_zero_is_let_in_by_a_gate():
+    network, h = _decoder(Waves()), _inputs(7, 3)
+    assert not network(h).any()
+    network(h).sum().backward()
+    assert network.body.gate.grad != 0
     with torch.no_grad():
-        encoder.linear.copy_(_inputs(3, 5))
-    mean, log_var = encoder(h)
-    assert_close(mean, F.linear(h, encoder.linear), rtol=0, atol=0)
-    assert_close(log_var, torch.zeros(7, 3))
+        network.body.gate.fill_(0.5)
+    assert_close(network(h), 0.5 * Waves().build(3, 5, _generator())(h))
+    assert not hasattr(_decoder(Waves(), has_path=False).body, "gate")
 
 
-@pytest.mark.parametrize("hidden", HIDDEN)
-def test_decoder_with_a_linear_path_starts_linear(hidden):
-    decoder, z = _decoder(hidden), _inputs(7, 3)
-    with torch.no_grad():
-        decoder.linear.copy_(_inputs(5, 3))
-        decoder.bias.fill_(2.0)
-    assert_close(decoder(z), F.linear(z, decoder.linear) + 2.0)
+# Perceptrons
 
 
-@pytest.mark.parametrize("make", [_encoder, _decoder])
-def test_network_with_linear_path_and_no_hidden_layer_stays_linear(make):
-    network = make((), "relu")
-    assert {name for name, _ in network.named_parameters()} == {
-        "linear",
-        "perceptron.bias",
-    }
-
-
-@pytest.mark.parametrize("hidden", HIDDEN)
-@pytest.mark.parametrize("make", [_encoder, _decoder])
-def test_network_without_linear_path_starts_random_by_seed(make, hidden):
-    nets = [make(hidden, linear_path=False, seed=seed) for seed in (0, 0, 1)]
-    assert all(net.linear is None for net in nets)
-    assert "linear" not in dict(nets[0].named_parameters())
-    weights = [net.perceptron.head.weight for net in nets]
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
-
-
-@pytest.mark.parametrize("make", [_encoder, _decoder])
-def test_hidden_weights_beside_a_linear_path_are_orthogonal(make):
-    layers = make((8, 6)).perceptron.hidden
+@both
+def test_hidden_weights_beside_a_linear_path_are_orthogonal(make, n_in):
+    layers = make((8, 6)).body.hidden
     for weight in (layers[0].weight, layers[1].weight.T):
         assert_close(weight.T @ weight, torch.eye(weight.shape[1]))
 
 
-@pytest.mark.parametrize("make", [_encoder, _decoder])
-def test_hidden_weights_without_linear_path_are_glorots(make):
-    first, second = make((40, 60), linear_path=False).perceptron.hidden
-    for weight in (first.weight, second.weight):
-        most = (6.0 / sum(weight.shape)) ** 0.5
-        assert 0.9 * most < weight.abs().max() <= most
+@both
+def test_hidden_weights_without_linear_path_are_glorots(make, n_in):
+    for layer in make((40, 60), has_path=False).body.hidden:
+        most = (6.0 / sum(layer.weight.shape)) ** 0.5
+        assert 0.9 * most < layer.weight.abs().max() <= most
 
 
-@pytest.mark.parametrize("make", [_encoder, _decoder])
-def test_network_touches_nothing_global(untouched, make):
-    make(linear_path=False)
+@both
+def test_network_touches_nothing_global(untouched, make, n_in):
+    make(has_path=False)
 
 
-@pytest.mark.parametrize("linear_path", [True, False])
+@pytest.mark.parametrize("has_path", [True, False])
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_network_maps_each_row_alone_under_leading_dimensions(hidden, linear_path):
-    encoder = _perturb(_encoder(hidden, linear_path=linear_path))
-    decoder = _perturb(_decoder(hidden, linear_path=linear_path))
-    h = _inputs(4, 6, 5)
-    mean, log_var = encoder(h)
-    outputs = decoder(mean)
-    assert mean.shape == log_var.shape == (4, 6, 3)
-    assert outputs.shape == (4, 6, 5)
-    assert_close(encoder(h[1, 2])[0], mean[1, 2])
-    assert_close(encoder(h[1, 2])[1], log_var[1, 2])
-    assert_close(decoder(mean[1, 2]), outputs[1, 2])
+@both
+def test_network_maps_each_row_alone_under_leading_dimensions(
+    make, n_in, hidden, has_path
+):
+    network, h = _perturb(make(hidden, has_path=has_path)), _inputs(4, 6, n_in)
+    outputs = network(h)
+    assert outputs.shape == (4, 6, {5: 6, 3: 5}[n_in])
+    assert_close(network(h[1, 2]), outputs[1, 2])
 
 
-def test_encoder_without_noise_has_no_log_variance():
-    mean, log_var = _encoder(stochastic=False)(_inputs(7, 5))
-    assert mean.shape == (7, 3)
-    assert log_var is None
-
-
-@pytest.mark.parametrize("linear_path", [True, False])
-@pytest.mark.parametrize("hidden", HIDDEN)
-@pytest.mark.parametrize(("make", "n_in"), [(_encoder, 5), (_decoder, 3)])
-def test_network_gives_every_parameter_a_gradient(make, n_in, hidden, linear_path):
-    network = _perturb(make(hidden, linear_path=linear_path), 0.3)
-    outputs = network(_inputs(9, n_in))
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    sum(out.square().sum() for out in outputs).backward()
+@pytest.mark.parametrize("has_path", [True, False])
+@pytest.mark.parametrize("hidden", [*HIDDEN, Waves()], ids=repr)
+@both
+def test_network_gives_every_parameter_a_gradient(make, n_in, hidden, has_path):
+    network = _perturb(make(hidden, has_path=has_path), 0.3)
+    network(_inputs(9, n_in)).square().sum().backward()
     for name, p in network.named_parameters():
-        # A whole row or column without a gradient would be a dead unit.
-        assert (p.grad.reshape(len(p), -1).abs().sum(1) > 0).all(), name
-
-
-def test_encoder_bounds_its_log_variance():
-    encoder = _perturb(_encoder(linear_path=False), 1e6)
-    _, log_var = encoder(_inputs(50, 5))
-    assert log_var.min() == -30.0
-    assert log_var.max() == 10.0
+        if p.numel():
+            # A whole row or column without a gradient would be a dead unit.
+            assert (
+                p.grad.reshape(len(p) if p.dim() else 1, -1).abs().sum(1) > 0
+            ).all(), name
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_network_is_linear_only_with_the_identity(activation):
-    decoder = _perturb(_decoder(activation=activation, linear_path=False))
+    decoder = _perturb(_decoder(activation=activation, has_path=False))
     a, b = _inputs(2, 7, 3)
     middle = decoder((a + b) / 2)
     gap = (middle - (decoder(a) + decoder(b)) / 2).abs().max()
     assert (gap < 1e-5) == (activation == "identity")
+
+
+# Specs
+
+
+@pytest.mark.parametrize(
+    ("given", "resolved"),
+    [
+        (Perceptron(), Perceptron((128, 128, 128), "gelu")),
+        (Perceptron("auto", "relu"), Perceptron((128, 128, 128), "relu")),
+        (Perceptron(7), Perceptron((7,), "gelu")),
+        (Perceptron([9, 4]), Perceptron((9, 4), "gelu")),
+        (Perceptron(()), Perceptron((), "gelu")),
+    ],
+    ids=repr,
+)
+def test_perceptron_is_resolved(given, resolved):
+    assert repr(given.resolved(5)) == repr(resolved)
+
+
+@pytest.mark.parametrize(("n_columns", "size"), [(5, 128), (100, 200), (999, 256)])
+def test_auto_sizes_follow_the_number_of_columns(n_columns, size):
+    assert Perceptron().resolved(n_columns).hidden_layer_sizes == (size,) * 3
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (Perceptron((8, 0)), r"hidden_layer_sizes must be positive.*Got 0"),
+        (Perceptron((8, 2.5)), r"hidden_layer_sizes must be positive.*Got 2\.5"),
+        (Perceptron((8,), "step"), r"activation must be 'auto' or one of.*Got 'step'"),
+    ],
+    ids=repr,
+)
+def test_invalid_perceptron_is_refused(network, message):
+    with pytest.raises(ValueError, match=message):
+        network.resolved(5)
+
+
+@pytest.mark.parametrize(
+    ("given", "mirrored"),
+    [
+        (Perceptron((9, 4), "relu"), Perceptron((4, 9), "relu")),
+        (Perceptron(), Perceptron()),
+        (Perceptron(8), Perceptron(8)),
+        (Waves(), Waves()),
+    ],
+    ids=repr,
+)
+def test_network_is_mirrored(given, mirrored):
+    assert repr(given.mirrored()) == repr(mirrored)
+    assert repr(clone(given)) == repr(given)

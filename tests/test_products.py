@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from skvae import _products
-from skvae._products import affine, product, put_product
+from skvae.networks import _products
+from skvae.networks._products import affine, product, put_product
 
 SHAPES = [
     (1, 1, 1),

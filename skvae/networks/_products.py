@@ -1,9 +1,9 @@
 """Matrix products and their gradients, through oneDNN where that is faster.
 
 torch sends products of float32 matrices to MKL, which on recent AMD processors reaches
-half of what oneDNN does, with the same results to rounding. The switch that torch
-offers, `torch.set_float32_matmul_precision`, belongs to the whole process and may allow
-bfloat16; the operator called here concerns one product and keeps float32.
+half of what oneDNN does, with the same results to rounding. Torch's switch,
+`torch.set_float32_matmul_precision`, concerns the whole process and may allow bfloat16;
+the operator called here concerns one product and keeps float32.
 """
 
 import time
@@ -28,7 +28,7 @@ measurement does not matter.
 """
 
 MANY_ROWS = 2048
-"""Rows from which oneDNN is the faster one even where it is not for a batch.
+"""Rows from which oneDNN is faster even where it is slower for a batch.
 
 On Zen 3 it takes 1.0 times as long as MKL at 1,024 rows, and 0.83 times at 4,096.
 """
@@ -81,8 +81,8 @@ def _suits_onednn(x: Tensor, n_outputs: int) -> bool:
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x weight^T + bias, (..., N), of (..., D) and (N, D).
 
-    The same as `torch.nn.functional.linear`, and the very same where gradients are
-    recorded.
+    Equal to `torch.nn.functional.linear` up to rounding, and exactly where gradients
+    are recorded.
     """
     if _suits_onednn(x, weight.shape[0]) and not torch.is_grad_enabled():
         return _through_onednn(x, weight, bias)
@@ -111,5 +111,5 @@ def put_product(out: Tensor, a: Tensor, b: Tensor, adds: bool) -> None:
     elif a.shape[1] <= b.shape[1]:
         put(_through_onednn(a.T, b.T, None))
     else:
-        # The first argument is copied, which had better be the small one.
+        # The first argument is copied, so it should be the smaller one.
         put(_through_onednn(b.T, a.T, None).T)

@@ -1,0 +1,102 @@
+"""The linear path beside the body of an encoder or decoder."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skvae.networks._contract import Network
+
+
+class LinearPath(nn.Module):
+    """Adds a bias to the outputs of a body, and a linear map to the first of them.
+
+    Training starts here: the path alone is set to a linear model.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+    n_linear : int
+        Number of outputs with a linear map; with 0 there is only the bias.
+    """
+
+    def __init__(self, n_in: int, n_out: int, n_linear: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_linear, n_in, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(n_out, dtype=torch.float32))
+        self.n_rest = n_out - n_linear
+
+    @property
+    def has_map(self) -> bool:
+        """Whether there is a linear map."""
+        return len(self.weight) > 0
+
+    def forward(self, h: Tensor, outputs: Tensor) -> Tensor:
+        """Return the outputs (..., n_out) of inputs (..., n_in) and of the body."""
+        if not self.has_map:
+            return outputs + self.bias
+        if not self.n_rest:
+            return outputs + F.linear(h, self.weight, self.bias)
+        return outputs + self.bias + F.pad(F.linear(h, self.weight), (0, self.n_rest))
+
+
+class Gated(nn.Module):
+    """A body whose outputs are multiplied by a learned number."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.gate = nn.Parameter(torch.ones((), dtype=torch.float32))
+
+    def start_at_zero(self, random: torch.Generator) -> None:
+        """Make all outputs zero."""
+        nn.init.zeros_(self.gate)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.gate * self.body(h)
+
+
+class Branches(nn.Module):
+    """A body and a linear path that are added.
+
+    Parameters
+    ----------
+    network : Network
+        Spec of the body.
+    n_in, n_out : int
+    n_linear : int
+        Number of outputs with a linear map.
+    random : callable
+        Gives a generator of the initial parameters, the same at every call.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        n_in: int,
+        n_out: int,
+        n_linear: int,
+        random: Callable[[], torch.Generator],
+    ) -> None:
+        super().__init__()
+        self.path = LinearPath(n_in, n_out, n_linear)
+        self.body: Any = network.build(n_in, n_out, random())
+        if n_linear:
+            if not hasattr(self.body, "start_at_zero"):
+                self.body = Gated(self.body)
+            self.body.start_at_zero(random())
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether there is nothing beside the path."""
+        return getattr(self.body, "is_empty", False)
+
+    @property
+    def has_written_pass(self) -> bool:
+        """Whether `WrittenNetwork` knows how to pass through."""
+        return getattr(self.body, "has_written_pass", False)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.path(h, self.body(h))

@@ -1,0 +1,156 @@
+"""q(z given x): what the outputs of an encoder mean."""
+
+import math
+
+import torch
+from torch import Tensor
+
+LOG_VARIANCE_BOUNDS = (-30.0, 10.0)
+"""Bounds far outside any useful log-variance, so that exp stays finite."""
+
+
+def bounded(log_variance: Tensor) -> Tensor:
+    """Return log-variances within their bounds."""
+    return log_variance.clamp(*LOG_VARIANCE_BOUNDS)
+
+
+def bounded_backward(gradient: Tensor, log_variance: Tensor) -> Tensor:
+    """Return the gradient by log-variances before they were bounded."""
+    return torch.ops.aten.hardtanh_backward.default(
+        gradient, log_variance, *LOG_VARIANCE_BOUNDS
+    )
+
+
+class Posterior:
+    """Base of the families of q(z given x), over K components.
+
+    `outputs` (B, n_outputs(K)) are those of the encoder for B rows; draws of z have
+    shape (B, K), or (S, B, K) for S draws of each row.
+
+    Attributes
+    ----------
+    is_random : bool
+        Whether z is drawn. If not, z is a function of the row.
+    is_normal : bool
+        Whether the components are independent and normal, with the outputs of
+        `Normal`: what a start at probabilistic PCA and the written-out gradient need.
+    """
+
+    is_random = True
+    is_normal = False
+
+    def n_outputs(self, n_components: int) -> int:
+        """Return the number of outputs that describe K components."""
+        raise NotImplementedError
+
+    def outputs_of(self, mean: Tensor, std: Tensor) -> Tensor:
+        """Return the outputs (..., n_outputs) nearest to these moments, (..., K) each.
+
+        An encoder without information gives them, with the moments of the prior.
+        """
+        raise NotImplementedError
+
+    def draw(self, outputs: Tensor, noise: Tensor) -> Tensor:
+        """Return draws of z, differentiable, from standard normal noise (..., B, K)."""
+        raise NotImplementedError
+
+    def log_prob(self, outputs: Tensor, z: Tensor) -> Tensor:
+        """Return log q(z given x), (..., B), of z (..., B, K)."""
+        raise NotImplementedError
+
+    def draw_and_score(self, outputs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return draws of z and their log q."""
+        z = self.draw(outputs, noise)
+        return z, self.log_prob(outputs, z)
+
+    def moments(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance, (B, K) each, of normal components."""
+        raise NotImplementedError
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the posterior mean, (B, K)."""
+        raise NotImplementedError
+
+    def std(self, outputs: Tensor) -> Tensor:
+        """Return the standard deviation of each component, (B, K)."""
+        raise NotImplementedError
+
+
+class Normal(Posterior):
+    r"""Independent normal components, :math:`\mathcal{N}(\mu, \sigma^2)`.
+
+    The outputs are the means, then the log-variances before they are bounded.
+    """
+
+    is_normal = True
+
+    def n_outputs(self, n_components: int) -> int:
+        """Return 2 K."""
+        return 2 * n_components
+
+    def outputs_of(self, mean: Tensor, std: Tensor) -> Tensor:
+        """Return the means, then the log-variances."""
+        return torch.cat((mean, 2.0 * std.log()), dim=-1)
+
+    def moments(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance, (B, K) each."""
+        mean, log_variance = outputs.chunk(2, dim=-1)
+        return mean, bounded(log_variance)
+
+    def draw(self, outputs: Tensor, noise: Tensor) -> Tensor:
+        r"""Return :math:`\mu + \sigma\epsilon` (Kingma & Welling 2013, section 2.4)."""
+        mean, log_variance = self.moments(outputs)
+        return mean + torch.exp(0.5 * log_variance) * noise
+
+    def log_prob(self, outputs: Tensor, z: Tensor) -> Tensor:
+        """Return the normal log-density."""
+        mean, log_variance = self.moments(outputs)
+        squares = (z - mean).square() * torch.exp(-log_variance)
+        return -0.5 * (squares + log_variance + math.log(2 * math.pi)).sum(-1)
+
+    def draw_and_score(self, outputs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return draws and log q from the noise itself, in which nothing cancels."""
+        _, log_variance = self.moments(outputs)
+        terms = noise.square() + log_variance + math.log(2 * math.pi)
+        return self.draw(outputs, noise), -0.5 * terms.sum(-1)
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the means."""
+        return outputs.chunk(2, dim=-1)[0]
+
+    def std(self, outputs: Tensor) -> Tensor:
+        """Return the standard deviations."""
+        return torch.exp(0.5 * self.moments(outputs)[1])
+
+
+class Point(Posterior):
+    """A single z for each row, as a plain autoencoder gives, without a density."""
+
+    is_random = False
+
+    def n_outputs(self, n_components: int) -> int:
+        """Return K."""
+        return n_components
+
+    def outputs_of(self, mean: Tensor, std: Tensor) -> Tensor:
+        """Return the mean."""
+        return mean
+
+    def draw(self, outputs: Tensor, noise: Tensor) -> Tensor:
+        """Return the outputs."""
+        return outputs
+
+    def log_prob(self, outputs: Tensor, z: Tensor) -> Tensor:
+        """Raise ValueError: there is no density."""
+        raise ValueError(
+            "Densities and draws require a prior whose posterior is random. Got one of "
+            "a plain autoencoder. Use another prior, or AutoencoderTransformer."
+        )
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the outputs."""
+        return outputs
+
+    def std(self, outputs: Tensor) -> Tensor:
+        """Return zeros."""
+        return torch.zeros_like(outputs)

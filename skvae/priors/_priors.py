@@ -1,0 +1,191 @@
+"""p(z): the distribution of the latent variables before a row is seen."""
+
+import math
+from typing import Any
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from skvae.priors._posterior import Normal, Point, Posterior
+
+
+class PriorModel(nn.Module):
+    """Base of all built priors over K components.
+
+    A model calls `attach` once, so that a prior may use its encoder, and training calls
+    `start` before the first step.
+    """
+
+    is_standard_normal = False
+    """Whether components are independent and standard normal, as in probabilistic PCA
+    and in the gradient that is written out."""
+
+    zeros: Tensor
+
+    def __init__(self, n_components: int) -> None:
+        super().__init__()
+        self.n_components = n_components
+        zeros = torch.zeros(n_components, dtype=torch.float32)
+        # Where the model is: a recorded step copies nothing to its device.
+        self.register_buffer("zeros", zeros, persistent=False)
+
+    def attach(self, model: Any) -> None:
+        """Receive the model that holds this prior.
+
+        A prior that uses the encoder keeps `(model,)`: inside a tuple the model, and so
+        its parameters, do not become the prior's own.
+        """
+
+    def start(self, rows: Any) -> None:
+        """Set parameters from the training rows (`skvae.table.Rows`)."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return log p(z), (...), of z (..., K)."""
+        raise NotImplementedError
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Return `n` draws of z, (n, K), float64."""
+        raise NotImplementedError
+
+    def kl(self, posterior: Posterior, outputs: Tensor, z: Tensor) -> Tensor:
+        """Return KL(q || p) of each row, (B,), in nats: closed, or estimated.
+
+        Parameters
+        ----------
+        posterior : Posterior
+        outputs : Tensor of shape (B, n_outputs)
+            The encoder's outputs for the rows.
+        z : Tensor of shape (B, K) or (S, B, K)
+            Draws of z from it.
+        """
+        log_ratio = posterior.log_prob(outputs, z) - self.log_prob(z)
+        return log_ratio.reshape(-1, len(outputs)).mean(0)
+
+    def kl_per_component(self, posterior: Posterior, outputs: Tensor) -> Tensor | None:
+        """Return the KL of each component, (B, K), or None where that is not known."""
+        return None
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of each component, (K,) each.
+
+        A row without any observed cell has the posterior nearest to them.
+        """
+        return self.zeros, torch.ones_like(self.zeros)
+
+
+class Prior(BaseEstimator):
+    """Base of all prior specs.
+
+    Attributes
+    ----------
+    posterior : Posterior
+        Family of q(z given x) that goes with the prior.
+    """
+
+    posterior: Posterior = Normal()
+
+    def build(self, n_components: int) -> PriorModel:
+        """Return a model of p(z).
+
+        Parameters
+        ----------
+        n_components : int
+            Number of components, K.
+
+        Returns
+        -------
+        model : PriorModel
+        """
+        raise NotImplementedError
+
+
+class StandardNormalModel(PriorModel):
+    """Independent standard normal components, built."""
+
+    is_standard_normal = True
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        constant = 0.5 * self.n_components * math.log(2 * math.pi)
+        return -0.5 * z.square().sum(-1) - constant
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(
+            (n, self.n_components),
+            generator=generator,
+            dtype=torch.float64,
+            device=generator.device,
+        )
+
+    def kl(self, posterior: Posterior, outputs: Tensor, z: Tensor) -> Tensor:
+        closed = self.kl_per_component(posterior, outputs)
+        return super().kl(posterior, outputs, z) if closed is None else closed.sum(-1)
+
+    def kl_per_component(self, posterior: Posterior, outputs: Tensor) -> Tensor | None:
+        if not posterior.is_normal:
+            return None
+        mean, log_variance = posterior.moments(outputs)
+        return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
+
+
+class StandardNormal(Prior):
+    r"""Independent standard normal components.
+
+    .. math:: \mathrm{KL} = \tfrac12 \sum_k (\mu_k^2 + \sigma_k^2 - 1
+        - \log \sigma_k^2)
+
+    for a normal posterior [1]_, appendix B.
+
+    References
+    ----------
+    .. [1] Kingma & Welling (2013). Auto-encoding variational Bayes.
+       https://arxiv.org/abs/1312.6114
+
+    Examples
+    --------
+    >>> StandardNormal()
+    StandardNormal()
+    """
+
+    def build(self, n_components: int) -> PriorModel:
+        """Return a model of p(z).
+
+        Parameters
+        ----------
+        n_components : int
+            Number of components, K.
+
+        Returns
+        -------
+        model : PriorModel
+        """
+        return StandardNormalModel(n_components)
+
+
+class NoPrior(Prior):
+    """No assumption about z: the latent space of a plain autoencoder."""
+
+    posterior = Point()
+
+    def build(self, n_components: int) -> PriorModel:
+        """Return a model without a density.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of components, K.
+
+        Returns
+        -------
+        model : PriorModel
+        """
+        return PriorModel(n_components)
+
+
+PRIORS: dict[str, type[Prior]] = {"normal": StandardNormal}
+"""Names of priors."""
+
+
+def as_prior(value: str | Prior) -> Prior:
+    """Return a prior spec from a spec or a name."""
+    return PRIORS[value]() if isinstance(value, str) else value
