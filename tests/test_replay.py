@@ -7,7 +7,7 @@ asks the same of the inputs. tests/test_gpu.py holds the graph itself to eager s
 import pytest
 import torch
 
-from skvae._replay import Recording, Replayed
+from skvae.training._replay import Recording, Replayed
 
 
 class Walk:
@@ -16,7 +16,8 @@ class Walk:
     def __init__(self):
         self.state = torch.zeros(2)
 
-    def take(self, x, rate):
+    def take(self, x, nothing, rate):
+        assert nothing is None
         self.state += rate * x.sum(0)
         return self.state.sum()
 
@@ -38,7 +39,7 @@ def test_replayed_steps_are_the_steps():
     plain, recorded = Walk(), Walk()
     replayed = recorded.replayed(_call_again)
     for i, x in enumerate(_batches([4, 4, 3, 4, 3])):
-        assert torch.equal(replayed(x, 0.1 * i), plain.take(x, 0.1 * i))
+        assert torch.equal(replayed(x, None, 0.1 * i), plain.take(x, None, 0.1 * i))
         assert torch.equal(recorded.state, plain.state)
     assert replayed.recordings.keys() == {4, 3}
 
@@ -46,7 +47,7 @@ def test_replayed_steps_are_the_steps():
 def test_replayed_answers_survive_the_next_step():
     walk = Walk()
     replayed = walk.replayed(_call_again)
-    first, second = (replayed(x, 1.0) for x in _batches([4, 4]))
+    first, second = (replayed(x, None, 1.0) for x in _batches([4, 4]))
     assert not torch.equal(first, second)
 
 
@@ -58,13 +59,13 @@ def test_steps_that_cannot_be_recorded_are_taken():
     plain, recorded = Walk(), Walk()
     replayed = recorded.replayed(refuse)
     for x in _batches([4, 4]):
-        assert torch.equal(replayed(x, 0.5), plain.take(x, 0.5))
+        assert torch.equal(replayed(x, None, 0.5), plain.take(x, None, 0.5))
     assert replayed.recordings == {4: None}
 
 
-def test_replayed_errors_of_other_kinds_are_told():
+def test_replayed_errors_of_other_kinds_are_raised():
     def fail(take, inputs):
         raise ValueError("a mistake")
 
     with pytest.raises(ValueError, match="a mistake"):
-        Walk().replayed(fail)(torch.ones(1, 2), 1.0)
+        Walk().replayed(fail)(torch.ones(1, 2), None, 1.0)

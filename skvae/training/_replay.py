@@ -14,15 +14,18 @@ WARM_UP_STEPS = 3
 """Steps taken before one is recorded, as torch's guide to CUDA graphs asks for."""
 
 
+Value = Tensor | float | None
+
+
 class Recording(NamedTuple):
     """What replays a step: the inputs it reads, its answer, and the way to run it."""
 
-    inputs: list[Tensor]
+    inputs: list[Any]
     answer: Tensor
     replay: Callable[[], Any]
 
 
-def record_cuda_graph(take: Callable[..., Tensor], inputs: list[Tensor]) -> Recording:
+def record_cuda_graph(take: Callable[..., Tensor], inputs: list[Any]) -> Recording:
     """Return a recording of `take(*inputs)` made on the current CUDA device."""
     current, side = torch.cuda.current_stream(), torch.cuda.Stream()
     side.wait_stream(current)
@@ -36,6 +39,15 @@ def record_cuda_graph(take: Callable[..., Tensor], inputs: list[Tensor]) -> Reco
     return Recording(inputs, answer, graph.replay)
 
 
+def _held(value: Value, device: torch.device) -> Tensor | None:
+    """Return memory for an input, with its present value; None stays None."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if value is None:
+        return None
+    return torch.full((), value, dtype=torch.float32, device=device)
+
+
 class Replayed:
     """A step that is recorded for each size of batch and replayed from then on.
 
@@ -44,8 +56,8 @@ class Replayed:
     Parameters
     ----------
     take : callable
-        Takes a step with tensors and numbers and returns a tensor. It must read and
-        change the same memory at every call, and never wait for the device.
+        Takes a step with tensors, numbers and None, and returns a tensor. It must read
+        and change the same memory at every call, and never wait for the device.
     save, restore : callable
         `save()` gives a state that `restore` goes back to: recording takes steps.
     record : callable
@@ -63,7 +75,7 @@ class Replayed:
         self.record = record
         self.recordings: dict[int, Recording | None] = {}
 
-    def __call__(self, x: Tensor, *others: Tensor | float) -> Tensor:
+    def __call__(self, x: Tensor, *others: Value) -> Tensor:
         """Take a step with a batch and the step's other inputs."""
         n_rows = x.shape[0]
         if n_rows not in self.recordings:
@@ -72,17 +84,15 @@ class Replayed:
         if recording is None:
             return self.take(x, *others)
         for held, given in zip(recording.inputs, (x, *others), strict=True):
-            held.copy_(given) if isinstance(given, Tensor) else held.fill_(given)
+            if isinstance(given, Tensor):
+                held.copy_(given)
+            elif given is not None:
+                held.fill_(given)
         recording.replay()
         return recording.answer.clone()
 
-    def _recorded(self, x: Tensor, *others: Tensor | float) -> Recording | None:
-        inputs = [
-            value.clone()
-            if isinstance(value, Tensor)
-            else torch.full((), value, dtype=torch.float32, device=x.device)
-            for value in (x, *others)
-        ]
+    def _recorded(self, x: Tensor, *others: Value) -> Recording | None:
+        inputs = [_held(value, x.device) for value in (x, *others)]
         before = self.save()
         try:
             return self.record(self.take, inputs)

@@ -1,4 +1,4 @@
-"""First-order optimizers on one flat tensor.
+"""First-order optimizers on one flat tensor of parameters.
 
 The rules are torch's own, without its optimizer classes: constructing the first of
 those imports torch's compiler, which costs more than fitting a small table.
@@ -15,14 +15,14 @@ from torch import Tensor
 N_STEPS_TO_FADE, FADED = 128, 1e-30
 """After so many steps, values of the state below that are set to zero.
 
-Where a weight's gradient stays zero, moments shrink by a tenth per step. Below 1e-38
+Where a parameter's gradient stays zero, moments shrink by a tenth per step. Below 1e-38
 the numbers of a processor become many times slower, and rounding never lets them end.
 From 1e-30 it takes 175 steps to there; beside the constants of the rules both are zero.
 """
 
 
 def _fused_adam(
-    weights: Tensor,
+    theta: Tensor,
     gradient: Tensor,
     slots: Mapping[str, Tensor],
     clock: Tensor,
@@ -34,7 +34,7 @@ def _fused_adam(
     It passes over the memory once; the rule written in tensors passes eight times.
     """
     torch._fused_adam_(
-        [weights],
+        [theta],
         [gradient],
         [slots["mean"]],
         [slots["square"]],
@@ -55,36 +55,31 @@ def _fused_adam(
 def _has_fused_adam(device: torch.device) -> bool:
     """Whether torch has that kernel, with the arguments given here."""
     ones = torch.ones((4, 1), dtype=torch.float32, device=device)
-    weights, gradient, mean, square = ones.unbind()
+    theta, gradient, mean, square = ones.unbind()
     try:
         slots = {"mean": mean, "square": square}
-        _fused_adam(weights, gradient, slots, ones[0, 0], 0.1, ones[0, 0])
+        _fused_adam(theta, gradient, slots, ones[0, 0], 0.1, ones[0, 0])
     except (AttributeError, RuntimeError, TypeError):
         return False
     return True
 
 
 class Optimizer:
-    """Base: turns gradients into steps of a flat tensor of weights, in place.
+    """Base: turns gradients into steps of a flat tensor of parameters, in place.
 
     Parameters
     ----------
-    weights : Tensor of shape (P,)
-    alpha : float
-        Weight decay.
-    decayed : Tensor of shape (P,), bool
-        Where weight decay applies.
+    theta : Tensor of shape (P,)
+        The parameters.
     """
 
     slots: tuple[str, ...] = ()
 
-    def __init__(self, weights: Tensor, alpha: float, decayed: Tensor) -> None:
-        self.weights = weights
-        self.alpha = alpha
-        self.decayed = decayed
+    def __init__(self, theta: Tensor) -> None:
+        self.theta = theta
         self.n_steps = 0
-        self.clock = torch.zeros((), dtype=torch.float32, device=weights.device)
-        self.state = {name: torch.zeros_like(weights) for name in self.slots}
+        self.clock = torch.zeros((), dtype=torch.float32, device=theta.device)
+        self.state = {name: torch.zeros_like(theta) for name in self.slots}
 
     def can_be_recorded(self) -> bool:
         """Whether `update` takes the learning rate as a tensor."""
@@ -99,7 +94,7 @@ class Optimizer:
                 torch.hardshrink(slot, FADED, out=slot)
 
     def update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
-        """Change the weights, as the step that was counted last.
+        """Change the parameters, as the step that was counted last.
 
         Parameters
         ----------
@@ -109,11 +104,6 @@ class Optimizer:
         divisor : Tensor of shape (), float32
             By which the gradient is to be divided.
         """
-        if self.alpha:
-            gradient.add_(self.weights * self.decayed * divisor, alpha=self.alpha)
-        self._update(gradient, learning_rate, divisor)
-
-    def _update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
         raise NotImplementedError
 
 
@@ -122,9 +112,9 @@ class SGD(Optimizer):
 
     slots = ("momentum",)
 
-    def _update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
+    def update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
         momentum = self.state["momentum"].mul_(0.9).add_(gradient.div_(divisor))
-        self.weights.add_(momentum, alpha=-learning_rate)
+        self.theta.add_(momentum, alpha=-learning_rate)
 
 
 class RMSprop(Optimizer):
@@ -132,10 +122,10 @@ class RMSprop(Optimizer):
 
     slots = ("square",)
 
-    def _update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
+    def update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
         gradient.div_(divisor)
         square = self.state["square"].mul_(0.9).addcmul_(gradient, gradient, value=0.1)
-        self.weights.addcdiv_(gradient, square.sqrt().add_(1e-7), value=-learning_rate)
+        self.theta.addcdiv_(gradient, square.sqrt().add_(1e-7), value=-learning_rate)
 
 
 class Adam(Optimizer):
@@ -145,12 +135,12 @@ class Adam(Optimizer):
 
     def can_be_recorded(self) -> bool:
         """Whether torch has the kernel that takes tensors for numbers."""
-        return _has_fused_adam(self.weights.device)
+        return _has_fused_adam(self.theta.device)
 
-    def _update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
+    def update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
         if _has_fused_adam(gradient.device):
             slots, clock = self.state, self.clock
-            _fused_adam(self.weights, gradient, slots, clock, learning_rate, divisor)
+            _fused_adam(self.theta, gradient, slots, clock, learning_rate, divisor)
             return
         mean, square = self.state["mean"], self.state["square"]
         gradient.div_(divisor)
@@ -158,27 +148,11 @@ class Adam(Optimizer):
         square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
         scale = math.sqrt(1.0 - 0.999**self.n_steps)
         rate = learning_rate / (1.0 - 0.9**self.n_steps)
-        self.weights.addcdiv_(mean, (square.sqrt() / scale).add_(1e-8), value=-rate)
-
-
-class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2)."""
-
-    def can_be_recorded(self) -> bool:
-        """Whether `update` takes the learning rate as a tensor."""
-        return False
-
-    def update(self, gradient: Tensor, learning_rate: Any, divisor: Tensor) -> None:
-        """Change the weights, as the step that was counted last."""
-        if self.alpha:
-            decay = self.weights * self.decayed
-            self.weights.sub_(decay, alpha=learning_rate * self.alpha)
-        self._update(gradient, learning_rate, divisor)
+        self.theta.addcdiv_(mean, (square.sqrt() / scale).add_(1e-8), value=-rate)
 
 
 SOLVERS: dict[str, type[Optimizer]] = {
     "adam": Adam,
-    "adamw": AdamW,
     "rmsprop": RMSprop,
     "sgd": SGD,
 }

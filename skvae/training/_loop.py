@@ -1,0 +1,424 @@
+"""The one training loop: batches, model, objective → trained parameters and history."""
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
+
+from skvae._model import Model
+from skvae._random import Stream, generator
+from skvae._sklearn import identity
+from skvae.objectives import Objective
+from skvae.schedules import Progress, Schedule, Weight
+from skvae.table import Batch, Batches, Rows
+from skvae.training._acceptance import Acceptance, Start
+from skvae.training._optimizers import SOLVERS
+from skvae.training._replay import Replayed
+from skvae.training._start import start as start_model
+from skvae.training._state import FlatParameters, Saved, TrainingState
+from skvae.training._step import step_for
+from skvae.training._validation import N_VALIDATION_LOSSES, Check, Validation
+
+N_AVERAGED = 16
+"""Steps of an epoch, at least, that count in the average, if it has as many."""
+
+LEAST_SLOWDOWN = 1e-4
+"""Least factor of the learning rate; a fit without a finite loss there has failed."""
+
+CLIP_PER_COLUMN = 100.0
+"""Gradients are clipped to this norm times the number of columns: far above those of a
+healthy fit, so that only batches with outliers are affected."""
+
+
+class Plan(NamedTuple):
+    """How to train; see the parameters of the estimators.
+
+    Attributes
+    ----------
+    weights : dict of str to Weight
+        Weight of each term of the objective.
+    """
+
+    objective: Objective
+    weights: dict[str, Weight]
+    solver: str
+    learning_rate: Schedule
+    max_iter: int
+    tol: float | None
+    n_iter_no_change: int
+    seed: int
+    hidden_fraction: float = 0.0
+    rows: tuple[int, ...] = ()
+    """Fingerprints of all rows, and of those that are trained on."""
+
+
+def _keep_freed_memory() -> None:
+    """Make the C library keep what a step frees, for the next step to use.
+
+    glibc gives blocks of over 128 KiB back to the system at once, and a step then
+    spends a third of its time on page faults; but having freed a block of up to 32 MiB,
+    it keeps all that are smaller (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    torch.empty(31 << 20, dtype=torch.uint8)
+
+
+class Training:
+    """A training run with explicit state, advanced epoch by epoch.
+
+    Parameters
+    ----------
+    model : Model
+        Trained in place.
+    train : Batches
+    held_out : Batches or None
+        Rows by whose loss the best state is chosen; the starting state takes part.
+    plan : Plan
+    start : Start
+        What the model is before the first step.
+    earlier : Saved or None
+        The end of an earlier run, which goes on where it was unfinished; otherwise a
+        new run goes on from there.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        train: Batches,
+        held_out: Batches | None,
+        plan: Plan,
+        start: Start,
+        earlier: Saved | None = None,
+    ) -> None:
+        self.model, self.train, self.plan = model, train, plan
+        self.names = plan.objective.names
+        weights = plan.weights.values()
+        self.watches_steps = any(weight.watches == "steps" for weight in weights)
+        self.parameters = FlatParameters(model)
+        self.optimizer = SOLVERS[plan.solver](self.parameters.theta)
+        self.state = TrainingState(self.parameters, self.optimizer)
+        self.step = step_for(model, plan.objective, self.parameters)
+        self.largest_norm = CLIP_PER_COLUMN * model.likelihood.n_features
+        self.replayed: Replayed | None = None
+        if train.device.type == "cuda" and self.optimizer.can_be_recorded():
+            self.replayed = Replayed(self.take_values, self.state.save, self.state.load)
+        self.holds_out = held_out is not None
+        self.validate = self._validation(train if held_out is None else held_out)
+        self._begin(start, earlier and earlier.to_torch(train.device))
+
+    def _validation(self, rows: Batches) -> Validation:
+        """Return what checks states: on held-out rows, or on a few of all rows.
+
+        On the latter, only whether the loss is finite matters.
+        """
+        n_rows = len(rows) if self.holds_out else min(rows.batch_size, len(rows))
+        n_draws = -(-N_VALIDATION_LOSSES // n_rows) if self.holds_out else 1
+        plan = self.plan
+        return Validation(self.model, plan.objective, rows, n_rows, n_draws, plan.seed)
+
+    def _begin(self, start: Start, earlier: Saved | None) -> None:
+        """Take up an unfinished run, or begin one, which may go on from an earlier."""
+        state, plan = self.state, self.plan
+        state.counters.weights = {k: w.start() for k, w in plan.weights.items()}
+        # How long a run may be, and may wait for improvements, may change.
+        fixed = plan._replace(max_iter=0, n_iter_no_change=0)
+        state.counters.run = identity((start, self.train.batch_size, fixed))
+        self.acceptance = Acceptance(state, start, self._loss_of, plan.tol)
+        if earlier is not None and self._is_unfinished(earlier):
+            state.load(earlier)
+            return
+        if earlier is not None:
+            state.follow(earlier)
+        if self.holds_out:
+            self._begin_at(start, is_first=earlier is None)
+        if earlier is not None and state.fits(earlier):
+            state.load_arrays(earlier)
+
+    def _is_unfinished(self, earlier: Saved) -> bool:
+        """Whether an earlier run was cut off and is taken up, not followed."""
+        counters = earlier.facts["counters"]
+        return (
+            not counters["is_finished"]
+            and counters["run"] == self.state.counters.run
+            and counters["n_epochs"] < self.plan.max_iter
+            and self.state.fits(earlier)
+        )
+
+    def _begin_at(self, start: Start, is_first: bool) -> None:
+        """Let the state given with the model count in the choice of the best."""
+        check = self.validate()
+        self.acceptance.begin(check, self.parameters.theta)
+        self.state.kept.is_start = start.is_linear and is_first
+        if is_first:
+            self.state.history.validation.append(self._loss_of(check.means))
+        aims_at_density = self.plan.objective.is_bound and self._final("kl") <= 1.0
+        if start.is_exact and aims_at_density:
+            # The state that a fit continues from is not refitted to all rows at the
+            # end.
+            n_train = len(self.train) if is_first else 0
+            self.acceptance.set_standard(self.validate, check, n_train)
+
+    # Weights of the terms
+
+    def _final(self, name: str) -> float:
+        """Return the weight by which the losses of two states are compared."""
+        max_iter = self.plan.max_iter
+        return self._weight(name, Progress(max_iter, max_iter))
+
+    def _weight(self, name: str, progress: Progress) -> float:
+        weight = self.plan.weights.get(name)
+        if weight is None:
+            return 1.0
+        return weight.value(self.state.counters.weights[name], progress)
+
+    def _loss_of(self, means: Mapping[str, float]) -> float:
+        return sum(self._final(name) * mean for name, mean in means.items())
+
+    def _update_weights(self, moment: str, means: Mapping[str, float]) -> None:
+        """Update the weights that watch this moment with the terms."""
+        states = self.state.counters.weights
+        for name, weight in self.plan.weights.items():
+            if weight.watches == moment:
+                states[name] = weight.update(states[name], means)
+
+    @property
+    def _progress(self) -> Progress:
+        return Progress(self.state.counters.n_epochs, self.plan.max_iter)
+
+    def _is_warming_up(self) -> bool:
+        return any(
+            self._weight(name, self._progress) < self._final(name)
+            for name in self.plan.weights
+        )
+
+    # The run
+
+    def run(self, begin: Callable[[], None], end: Callable[[], bool]) -> None:
+        """Train until `max_iter`, convergence, or until `end` answers true.
+
+        Parameters
+        ----------
+        begin, end : callable
+            Called before and after each epoch.
+        """
+        _keep_freed_memory()
+        before: Saved | None = None
+        is_over = False
+        try:
+            while not is_over:
+                before = self.state.save()
+                begin()
+                has_advanced = self._advance(before)
+                # Is not gone back to; the next one may take its place in memory.
+                before = None
+                is_over = has_advanced and end()
+                is_over = is_over or self.state.counters.is_finished
+        except KeyboardInterrupt:
+            self._interrupt(before)
+            return
+        if self.state.counters.n_epochs == self.plan.max_iter:
+            self._warn_if_improving()
+
+    def _interrupt(self, before: Saved | None) -> None:
+        """Keep the last whole epoch: go back to before one that was cut off."""
+        if before is not None:
+            self.state.load(before)
+        warnings.warn(
+            "Training interrupted by user; the last whole epoch is kept.", stacklevel=3
+        )
+
+    def _advance(self, before: Saved) -> bool:
+        """Train an epoch, with smaller steps if need be; false if that is no help."""
+        while self.state.counters.slowdown >= LEAST_SLOWDOWN:
+            with torch.inference_mode(not self.step.records):
+                loss, means = self._epoch()
+            with self.parameters.averaged():
+                check = self.validate()
+                numbers = (loss, *means.values(), *check.means.values())
+                if all(map(math.isfinite, numbers)):
+                    self._record(loss, means, check)
+                    return True
+            self._slow_down(before)
+        self.state.counters.is_finished = True
+        return False
+
+    def _epoch(self) -> tuple[float, dict[str, float]]:
+        """Take one step per batch; return mean loss and mean terms."""
+        plan, counters = self.plan, self.state.counters
+        epoch, n_steps = counters.first_epoch + counters.n_epochs, self.train.n_steps
+        spacing = max(1, n_steps // N_AVERAGED)
+        # In one tensor: small tensors kept from each step would scatter its memory.
+        size = (n_steps, len(self.names))
+        sums = torch.empty(size, dtype=torch.float32, device=self.train.device)
+        weights = []
+        for step, batch in enumerate(self.train.shuffled(plan.seed, epoch)):
+            progress = Progress(counters.n_epochs + step / n_steps, plan.max_iter)
+            weights.append([self._weight(name, progress) for name in self.names])
+            rate = plan.learning_rate(progress.epoch, plan.max_iter)
+            noise = self._noise(batch, epoch, step)
+            batch = self._with_hidden(batch, epoch, step)
+            self.optimizer.tick()
+            sums[step] = self.take(batch, noise, rate * counters.slowdown, weights[-1])
+            if step % spacing == 0 or step + 1 == n_steps:
+                self.parameters.take_into_average()
+            if self.watches_steps:
+                self._update_weights("steps", self._means(sums[step], len(batch)))
+        weighted = (
+            sums.double()
+            * torch.tensor(weights, dtype=torch.float64, device=sums.device)
+        ).sum()
+        means = self._means(sums.double().sum(0), len(self.train))
+        return float(weighted) / len(self.train), means
+
+    def _means(self, sums: Tensor, n_rows: int) -> dict[str, float]:
+        return dict(zip(self.names, (sums / n_rows).tolist(), strict=True))
+
+    def _noise(self, batch: Batch, epoch: int, step: int) -> Tensor:
+        """Return standard normal numbers, (S, B, K)."""
+        device, n_draws = self.train.device, self.plan.objective.n_draws
+        random = generator(self.plan.seed, Stream.NOISE, epoch, step, device=device)
+        shape = (n_draws, len(batch), self.model.n_components)
+        return torch.randn(shape, generator=random, device=device, dtype=torch.float32)
+
+    def _with_hidden(self, batch: Batch, epoch: int, step: int) -> Batch:
+        """Return the batch with a fraction of its cells hidden at random.
+
+        The fraction differs from row to row, from none to `hidden_fraction`.
+        """
+        if not self.plan.hidden_fraction:
+            return batch
+        x = batch.x
+        random = generator(self.plan.seed, Stream.HIDDEN, epoch, step, device=x.device)
+        uniform = torch.rand(
+            (len(x), x.shape[1] + 1),
+            generator=random,
+            device=x.device,
+            dtype=torch.float32,
+        )
+        return batch.hide(uniform[:, 1:] < self.plan.hidden_fraction * uniform[:, :1])
+
+    def take(
+        self, batch: Batch, noise: Tensor, rate: Any, weights: Sequence[Any]
+    ) -> Tensor:
+        """Take a step; return the sum of each term, (T,)."""
+        if self.replayed is None:
+            return self._take_step(batch, noise, rate, weights)
+        return self.replayed(*batch.fields().values(), noise, rate, *weights)
+
+    def take_values(self, *values: Any) -> Tensor:
+        """Take a step as `take` does, given tensors, numbers and None alone."""
+        *fields, noise, rate = values[: -len(self.names)]
+        return self._take_step(Batch(*fields), noise, rate, values[-len(self.names) :])
+
+    def _take_step(
+        self, batch: Batch, noise: Tensor, rate: Any, weights: Sequence[Any]
+    ) -> Tensor:
+        sums = self.step(batch, noise, weights)
+        gradient = self.parameters.gradient
+        # The norm of the sum; that of the mean, which is clipped, is as much smaller.
+        norm = torch.dot(gradient, gradient).sqrt_()
+        divisor = norm.div_(self.largest_norm).clamp_min_(len(batch))
+        self.optimizer.update(gradient, rate, divisor)
+        return sums
+
+    def _record(self, loss: float, means: dict[str, float], check: Check) -> None:
+        """Add an epoch to the history, and offer its state."""
+        counters, history = self.state.counters, self.state.history
+        counters.n_epochs += 1
+        watched = check.means if self.holds_out else means
+        self._update_weights("epochs", watched)
+        history.loss.append(loss)
+        for name, mean in means.items():
+            history.terms.setdefault(name, []).append(mean)
+        if self.holds_out:
+            history.validation.append(self._loss_of(watched))
+            self.acceptance.offer(check, self.parameters.theta, self.validate)
+        else:
+            self.acceptance.watch(means)
+        if self._is_warming_up():
+            # A term still gains weight: losses so far say nothing of convergence.
+            self.acceptance.wait()
+        counters.is_finished = self._is_at_end()
+
+    def _is_at_end(self) -> bool:
+        return self._progress >= 1.0 or self._converged()
+
+    def _converged(self) -> bool:
+        # Until a state has reached the standard, small steps may yet lead to one.
+        if self.plan.tol is None or self.acceptance.awaits_standard:
+            return False
+        return self.state.kept.n_stale >= self.plan.n_iter_no_change
+
+    @property
+    def n_iter(self) -> int:
+        """Number of epochs done, including those of earlier runs."""
+        return self.state.counters.first_epoch + self.state.counters.n_epochs
+
+    def save(self, with_arrays: bool) -> Saved:
+        """Return the state of the run as NumPy arrays and plain facts.
+
+        Without arrays a run that ended by itself can only be followed by a new one; one
+        that was cut off always keeps them.
+        """
+        saved = self.state.save()
+        keeps = with_arrays or not self.state.counters.is_finished
+        return (saved if keeps else saved._replace(arrays={})).to_numpy()
+
+    def finish(self, rows: Rows) -> None:
+        """Set the parameters to those that the run led to.
+
+        Parameters
+        ----------
+        rows : Rows
+            All rows, held-out ones included: a start that stays is fitted to them.
+        """
+        kept = self.state.kept.theta
+        self.parameters.theta.copy_(self.parameters.average if kept is None else kept)
+        for p in self.model.parameters():
+            p.grad = None
+        if self.acceptance.stays_at_start:
+            # On the CPU, as the first time.
+            start_model(self.model.cpu(), rows, self.plan.objective)
+            self.model.to(self.train.device)
+
+    def _slow_down(self, before: Saved) -> None:
+        """Go back to before an epoch whose loss was not finite, with smaller steps."""
+        slowdown = 0.1 * self.state.counters.slowdown
+        self.state.load(before)
+        self.state.counters.slowdown = slowdown
+        if slowdown < LEAST_SLOWDOWN and not self.state.counters.n_epochs:
+            raise ValueError(
+                "Training requires a finite loss. Got none, even with a learning rate "
+                f"{1 / slowdown:.0f} times lower. Look for extreme values in X, or "
+                "lower learning_rate."
+            )
+        goes_on = (
+            f"goes on from there with a learning rate {1 / slowdown:.0f} times lower"
+        )
+        what = goes_on if slowdown >= LEAST_SLOWDOWN else "ends there"
+        warnings.warn(
+            f"The loss was not finite in epoch {self.state.counters.n_epochs + 1}. The "
+            f"epoch before is restored, and training {what}. Lower learning_rate to "
+            "avoid this.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+
+    def _warn_if_improving(self) -> None:
+        """Warn where the last tenth of the epochs still improved by more than `tol`."""
+        curve, tol = self.state.kept.losses, self.plan.tol
+        window = max(1, self.plan.max_iter // 10)
+        if tol is None or len(curve) <= window or self._converged():
+            return
+        gain = min(curve[:-window]) - min(curve[-window:])
+        if gain > tol * window:
+            warnings.warn(
+                f"Maximum iterations ({self.plan.max_iter}) reached and the loss still "
+                f"improves: by {gain:.2g} nats per row in the last {window} epochs. "
+                "Raise max_iter, or tol if this is good enough.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )

@@ -1,0 +1,93 @@
+"""Loss and density of a model on held-out rows."""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from skvae._model import Model
+from skvae._random import Stream, generator
+from skvae.objectives import Objective, importance_bound
+from skvae.table import Batch, Batches
+
+N_VALIDATION_LOSSES = 512
+"""Held-out losses are means of at least so many terms, by repeated draws if need be."""
+
+N_DENSITY_DRAWS = 16
+"""Draws per row of the bound by which held-out densities are compared."""
+
+
+class Check(NamedTuple):
+    """Outcome of a check: mean terms of the loss, and error of reconstruction."""
+
+    means: dict[str, float]
+    error: float
+
+
+class Validation:
+    """Checks a model on some rows, with the same draws at every call.
+
+    Parameters
+    ----------
+    model : Model
+    objective : Objective
+    rows : Batches
+    n_rows, n_draws : int
+        How many of the rows, from the first on, and draws of z for each.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        objective: Objective,
+        rows: Batches,
+        n_rows: int,
+        n_draws: int,
+        seed: int,
+    ) -> None:
+        self.model, self.objective, self.rows = model, objective, rows
+        self.cases = objective.cases()
+        # The bound must not be looser than the one that is trained on.
+        self.n_draws = max(n_draws, objective.n_draws)
+        self.n_rows, self.seed = n_rows, seed
+
+    @torch.inference_mode()
+    def __call__(self) -> Check:
+        sums = torch.zeros(len(self.objective.names) + 1, dtype=torch.float64)
+        for i, batch in enumerate(self.rows.in_order(self.n_rows)):
+            error = self.model.squared_error(batch)
+            values = torch.cat((self._terms(i, batch), error[None])).double()
+            sums += (values @ batch.weights.double()).cpu()
+        *means, error = (sums / self.n_rows).tolist()
+        return Check(dict(zip(self.objective.names, means, strict=True)), error)
+
+    def _terms(self, chunk: int, batch: Batch) -> Any:
+        """Return each row's terms, (T, B), averaged over the cases of training."""
+        noise = self._noise(chunk, batch, self.n_draws)
+        return sum(
+            fraction * objective.stacked_terms(self.model, batch, noise)
+            for fraction, objective in self.cases
+        )
+
+    @torch.inference_mode()
+    def density(self) -> float:
+        """Return the mean importance-weighted log-density of the rows.
+
+        Minus infinity where z is not drawn, and so there is no density.
+        """
+        if not self.model.posterior.is_random:
+            return -math.inf
+        total = 0.0
+        for i, batch in enumerate(self.rows.in_order(self.n_rows)):
+            noise = self._noise(i, batch, N_DENSITY_DRAWS)
+            bound = importance_bound(self.model, batch, noise)
+            total += float(bound.double() @ batch.weights.double())
+        return total / self.n_rows
+
+    def _noise(self, chunk: int, batch: Batch, n_draws: int) -> Tensor:
+        device = batch.x.device
+        random = generator(self.seed, Stream.VALIDATION, chunk, device=device)
+        shape = (n_draws, len(batch), self.model.n_components)
+        return torch.randn(shape, generator=random, device=device, dtype=torch.float32)
