@@ -1,15 +1,17 @@
 """Variational autoencoders for scikit-learn users."""
 
-from skvae._autoencoder import AutoencoderTransformer
-from skvae._imputer import VAEImputer
-from skvae._outliers import VAEOutlierDetector
-from skvae._vae import VAETransformer
 from skvae._version import __version__
 from skvae.displays import (
     LatentDisplay,
     LossCurveDisplay,
     ManifoldDisplay,
     ReconstructionDisplay,
+)
+from skvae.estimators import (
+    AutoencoderTransformer,
+    VAEImputer,
+    VAEOutlierDetector,
+    VAETransformer,
 )
 from skvae.inspection import FitReport
 

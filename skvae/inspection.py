@@ -1,32 +1,33 @@
-"""Numbers about a fitted model: how it does beside PCA, what its components carry."""
+"""Numbers about a fitted model: comparison with PCA, information per component."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skvae.likelihoods import Gaussian
-
 __all__ = ["FitReport"]
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class FitReport:
-    """A fitted `VAETransformer` beside PCA with as many components.
+    """Comparison of a fitted `VAETransformer` with PCA of as many components.
 
     `print` it. PCA is fitted to standardized columns of the same training rows; its
-    log-likelihood is brought to the units of `X`.
+    log-likelihood is converted to the units of `X`.
 
     Parameters
     ----------
     r2, r2_pca : float
-        Part of the variance of standardized columns that is reconstructed.
+        Fraction of the variance of standardized columns that is reconstructed.
     log_likelihood, log_likelihood_pca : float
         Mean log-density per row in nats; NaN for PCA where it has no density for the
         kind of column, or not enough rows or columns.
-    kl_per_component : ndarray of shape (n_components,)
-        What each component carries, in nats.
-    n_active : int
-        Number of components that carry more than noise would.
+    kl_per_component : ndarray of shape (n_components,) or None
+        What each component carries, in nats; None where the prior has no divergence per
+        component.
+    n_active : int or None
+        Number of components that carry more than noise would; None likewise.
     n_iter : int
         Epochs run.
     curve : list of float
@@ -49,26 +50,14 @@ class FitReport:
     True
     """
 
-    def __init__(
-        self,
-        *,
-        r2: float,
-        r2_pca: float,
-        log_likelihood: float,
-        log_likelihood_pca: float,
-        kl_per_component: np.ndarray,
-        n_active: int,
-        n_iter: int,
-        curve: list[float],
-    ) -> None:
-        self.r2 = r2
-        self.r2_pca = r2_pca
-        self.log_likelihood = log_likelihood
-        self.log_likelihood_pca = log_likelihood_pca
-        self.kl_per_component = kl_per_component
-        self.n_active = n_active
-        self.n_iter = n_iter
-        self.curve = curve
+    r2: float
+    r2_pca: float
+    log_likelihood: float
+    log_likelihood_pca: float
+    kl_per_component: np.ndarray | None
+    n_active: int | None
+    n_iter: int
+    curve: list[float]
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, X_test: Any = None) -> "FitReport":
@@ -92,7 +81,7 @@ class FitReport:
         TypeError
             If the estimator has no density to report.
         """
-        # A tenth of a second to import, which not everyone who fits a model needs.
+        # Imported here because it takes a tenth of a second and few fits need it.
         from sklearn.decomposition import PCA
         from sklearn.preprocessing import StandardScaler
 
@@ -110,9 +99,11 @@ class FitReport:
         pca = PCA(min(estimator.n_components_, *train.shape)).fit(train)
         projected = pca.inverse_transform(pca.transform(test))
         has_density = pca.n_components_ < min(train.shape) and pca.noise_variance_ > 0
-        gaussian = isinstance(estimator._architecture.likelihood, Gaussian)
+        likelihood = estimator.module_.likelihood
+        is_normal = likelihood.linear_start_is_exact
+        is_normal = is_normal and likelihood.preparation_kind == "standard"
         log_likelihood_pca = np.nan
-        if has_density and gaussian:
+        if has_density and is_normal:
             log_likelihood_pca = pca.score(test) - np.log(scaler.scale_).sum()
         return cls(
             r2=_r2(test, scaler.transform(decoded)),
@@ -125,10 +116,15 @@ class FitReport:
             curve=estimator.validation_curve_ or estimator.loss_curve_,
         )
 
+    def _components(self) -> str:
+        kl = self.kl_per_component
+        if kl is None:
+            return "not known with this prior"
+        carried = ", ".join(f"{nats:.2f}" for nats in kl[:10])
+        carried += ", ..." * (len(kl) > 10)
+        return f"{self.n_active} of {len(kl)}, carrying {carried} nats"
+
     def __str__(self) -> str:
-        carried = ", ".join(f"{kl:.2f}" for kl in self.kl_per_component[:10])
-        if len(self.kl_per_component) > 10:
-            carried += ", ..."
         at = np.linspace(0, len(self.curve) - 1, 5).round().astype(int)
         losses = " ".join(f"{self.curve[i]:.4g}" for i in at)
         return "\n".join(
@@ -137,14 +133,13 @@ class FitReport:
                 f"{'R2':22}{self.r2:10.3f}{self.r2_pca:10.3f}",
                 f"{'log-likelihood, nats':22}{self.log_likelihood:10.2f}"
                 f"{self.log_likelihood_pca:10.2f}",
-                f"active components: {self.n_active} of {len(self.kl_per_component)}, "
-                f"carrying {carried} nats",
+                f"active components: {self._components()}",
                 f"loss over {self.n_iter} epochs: {losses}",
             )
         )
 
 
 def _r2(X: np.ndarray, decoded: np.ndarray) -> float:
-    """Return the part of the variance of standardized columns that is decoded."""
+    """Return the fraction of the variance of standardized columns that is decoded."""
     total = np.square(X).sum()
     return float(1.0 - np.square(X - decoded).sum() / total) if total else 1.0

@@ -43,9 +43,9 @@ def test_held_out_error_is_at_most_that_of_the_pca_it_starts_from(digits):
     assert -autoencoder.score(digits[1400:]) < error
 
 
-def test_code_is_whitened_at_the_start(iris):
+def test_components_are_whitened_at_the_start(iris):
     autoencoder = tiny(hidden_layer_sizes=(), early_stopping=False, max_iter=1)
-    Z = autoencoder.set_params(learning_rate_init=1e-9).fit_transform(iris)
+    Z = autoencoder.set_params(learning_rate=1e-9).fit_transform(iris)
     np.testing.assert_allclose(np.cov(Z.T), np.eye(2), atol=1e-3)
 
 
@@ -58,7 +58,7 @@ def test_components_come_in_order_of_their_importance(digits):
 def test_importance_weights_rows_and_ignores_chunks(iris, monkeypatch):
     weights = np.where(np.arange(150) < 20, 50, 1)
     weighted = tiny().fit(iris, sample_weight=weights).importance_per_component_
-    monkeypatch.setattr("skvae._batches.CHUNK_VALUES", 40)
+    monkeypatch.setattr("skvae.table._cells.CHUNK_VALUES", 40)
     repeated = tiny().fit(np.repeat(iris, weights, axis=0)).importance_per_component_
     np.testing.assert_allclose(weighted, repeated, rtol=1e-5)
 
@@ -70,8 +70,9 @@ def test_bernoulli_autoencoder_decodes_into_the_unit_interval(digits):
 
 
 def test_autoencoder_has_no_density(fitted):
-    for name in ("sample", "posterior", "kl_per_component_", "kl_curve_"):
+    for name in ("sample", "posterior", "impute", "kl_per_component_", "beta_"):
         assert not hasattr(fitted, name)
+    assert [*fitted.term_curves_] == ["reconstruction"]
 
 
 def test_answers_survive_pickling(fitted, iris):

@@ -238,12 +238,12 @@ def test_line_scale_must_be_known(display):
         display.from_estimator(ramps(), *data, line_scale="row")
 
 
+TERMS = {"reconstruction": [4.0, 3.0], "kl": [1.0, 1.5], "order": [0.2, 0.1]}
+
+
 def test_loss_curves_start_where_they_were_measured():
     display = LossCurveDisplay(
-        [5.0, 4.0],
-        validation_curve=[9.0, 6.0, 5.0],
-        reconstruction_curve=[4.0, 3.0],
-        kl_curve=[1.0, 1.5],
+        [5.0, 4.0], validation_curve=[9.0, 6.0, 5.0], term_curves=TERMS
     ).plot()
     drawn = {name: line.get_xydata().tolist() for name, line in display.lines_.items()}
     assert drawn == {
@@ -251,26 +251,39 @@ def test_loss_curves_start_where_they_were_measured():
         "validation": [[0, 9], [1, 6], [2, 5]],
         "reconstruction": [[1, 4], [2, 3]],
         "kl": [[1, 1], [2, 1.5]],
+        "order": [[1, 0.2], [2, 0.1]],
     }
 
 
-def test_loss_curves_give_the_kl_a_panel_apart(vae):
+@pytest.mark.parametrize("others", [["kl"], ["kl", "order"], ["order"]])
+def test_loss_curves_give_other_terms_a_panel_apart(others):
+    terms = {name: TERMS[name] for name in ["reconstruction", *others]}
+    display = LossCurveDisplay([5.0, 4.0], term_curves=terms).plot()
+    for axes, names in zip(
+        display.axes_, (["loss", "reconstruction"], others), strict=True
+    ):
+        assert list(axes.get_lines()) == [display.lines_[name] for name in names]
+        texts = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert texts == [line.get_label() for line in axes.get_lines()]
+    colors = {line.get_color() for line in display.axes_[1].get_lines()}
+    assert len(colors) == len(others)
+    assert texts == others
+
+
+def test_loss_curves_of_a_vae_are_those_of_its_fit(vae):
     display = LossCurveDisplay.from_estimator(vae)
-    loss_panel, kl_panel = display.axes_
-    assert display.ax_ is loss_panel
-    assert list(kl_panel.get_lines()) == [display.lines_["kl"]]
-    assert display.lines_["kl"] not in loss_panel.get_lines()
-    assert_array_equal(display.lines_["loss"].get_ydata(), vae.loss_curve_)
-    assert_array_equal(display.lines_["kl"].get_ydata(), vae.kl_curve_)
-    assert_array_equal(display.lines_["validation"].get_ydata(), vae.validation_curve_)
-    texts = [text.get_text() for text in loss_panel.get_legend().get_texts()]
-    assert texts == [line.get_label() for line in loss_panel.get_lines()]
+    assert display.ax_ is display.axes_[0]
+    curves = {"loss": vae.loss_curve_, "validation": vae.validation_curve_}
+    curves |= vae.term_curves_
+    assert curves.keys() == display.lines_.keys()
+    for name, curve in curves.items():
+        assert_array_equal(display.lines_[name].get_ydata(), curve)
 
 
 def test_loss_curves_of_an_autoencoder_have_one_panel(autoencoder):
     display = LossCurveDisplay.from_estimator(autoencoder)
     assert len(display.axes_) == len(display.figure_.axes) == 1
-    assert "kl" not in display.lines_
+    assert set(display.lines_) == {"loss", "validation", "reconstruction"}
 
 
 def test_loss_curves_leave_out_what_was_not_recorded():
@@ -279,7 +292,7 @@ def test_loss_curves_leave_out_what_was_not_recorded():
 
 
 def test_loss_curves_take_one_axes_or_two():
-    display = LossCurveDisplay([2.0, 1.0], kl_curve=[0.1, 0.2])
+    display = LossCurveDisplay([2.0, 1.0], term_curves={"kl": [0.1, 0.2]})
     _, axes = plt.subplots(2, 1)
     assert list(display.plot(axes).axes_) == list(axes)
     assert list(display.plot(axes[0]).axes_) == [axes[0]]

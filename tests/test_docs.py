@@ -1,35 +1,58 @@
-"""The documentation of what users touch is complete."""
+"""The documentation of what users touch is complete and true."""
 
+import ast
 import inspect
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from numpydoc.docscrape import ClassDoc, FunctionDoc
 from numpydoc.validate import validate
 from sklearn.base import BaseEstimator
+from sklearn.datasets import load_iris
 
 import skvae
-from skvae import likelihoods, objectives, schedules
+from skvae import likelihoods, networks, objectives, priors, schedules
+from skvae._sklearn import StrOptions
 
-FACE = [getattr(skvae, name) for name in skvae.__all__]
-FACE = [member for member in FACE if inspect.isclass(member)]
+pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations")
+
+PUBLIC = [getattr(skvae, name) for name in skvae.__all__]
+PUBLIC = [member for member in PUBLIC if inspect.isclass(member)]
+ESTIMATORS = [cls for cls in PUBLIC if issubclass(cls, BaseEstimator)]
+DISPLAYS = [cls for cls in PUBLIC if cls.__name__.endswith("Display")]
 SPECS = [
     getattr(module, name)
-    for module in (likelihoods, schedules)
+    for module in (likelihoods, networks, objectives, priors, schedules)
     for name in module.__all__
 ]
-SPECS = [spec for spec in SPECS if issubclass(spec, BaseEstimator)]
-SPECS.append(objectives.IWAE)
+SPECS = [
+    cls for cls in SPECS if inspect.isclass(cls) and issubclass(cls, BaseEstimator)
+]
 
 
-def _methods(cls):
+def name_of(member):
+    return getattr(member, "__name__", None)
+
+
+every_class = pytest.mark.parametrize("cls", PUBLIC + SPECS, ids=name_of)
+every_estimator = pytest.mark.parametrize("cls", ESTIMATORS, ids=name_of)
+
+
+def methods(cls):
     for name, method in inspect.getmembers(cls, inspect.isroutine):
         ours = str(getattr(method, "__module__", None)).startswith("skvae")
         if ours and not name.startswith("_"):
-            yield f"skvae.{cls.__name__}.{name}"
+            yield pytest.param(cls, name, id=f"{cls.__name__}.{name}")
 
 
-def _errors(name, owed):
+every_method = pytest.mark.parametrize(
+    ("cls", "name"), [method for cls in PUBLIC for method in methods(cls)]
+)
+
+
+def errors(name, owed):
     """Return numpydoc's findings, `owed` being asked here and not of all code."""
     text = Path(__file__).parents[1].joinpath("pyproject.toml").read_text("utf-8")
     left_out = tomllib.loads(text)["tool"]["numpydoc_validation"]["checks"]
@@ -37,11 +60,109 @@ def _errors(name, owed):
     return [error for error in validate(name)["errors"] if error[0] not in left_out]
 
 
-@pytest.mark.parametrize("cls", FACE + SPECS, ids=lambda cls: cls.__name__)
+@every_class
 def test_class_describes_each_parameter(cls):
-    assert not _errors(f"{cls.__module__}.{cls.__name__}", {"PR01", "PR07"})
+    assert not errors(f"{cls.__module__}.{cls.__name__}", {"PR01", "PR07"})
 
 
-@pytest.mark.parametrize("name", [name for cls in FACE for name in _methods(cls)])
-def test_method_documents_parameters_and_returns(name):
-    assert not _errors(name, {"PR01", "RT01"})
+@every_method
+def test_method_documents_parameters_and_returns(cls, name):
+    assert not errors(f"skvae.{cls.__name__}.{name}", {"PR01", "RT01"})
+
+
+# Defaults and choices
+
+
+def documented(doc, section="Parameters"):
+    """Return name → (type, description) of a section of a docstring."""
+    return {
+        name.lstrip("*"): (entry.type, " ".join(entry.desc))
+        for entry in doc[section]
+        for name in entry.name.split(", ")
+    }
+
+
+def quoted(kind):
+    """Return the strings that a documented type lists."""
+    return set(re.findall('"([^"]*)"', kind.partition("default=")[0]))
+
+
+def assert_defaults_are_documented(function, doc):
+    """Fail unless the documented defaults are those of the signature."""
+    kinds = {name: kind for name, (kind, _) in documented(doc).items()}
+    found = {name: re.search(r"default=(.+)$", kind) for name, kind in kinds.items()}
+    defaults = {name: ast.literal_eval(at[1]) for name, at in found.items() if at}
+    parameters = inspect.signature(function).parameters.values()
+    # What is always None is present for API consistency.
+    truth = {p.name: p.default for p in parameters if kinds.get(p.name) != "None"}
+    assert defaults == {
+        k: v for k, v in truth.items() if v is not inspect.Parameter.empty
+    }
+    for name, default in defaults.items():
+        choices = quoted(kinds[name])
+        assert not choices or not isinstance(default, str) or default in choices
+
+
+@every_class
+def test_documented_defaults_of_a_class_are_those_of_its_signature(cls):
+    assert_defaults_are_documented(cls, ClassDoc(cls))
+
+
+@every_method
+def test_documented_defaults_of_a_method_are_those_of_its_signature(cls, name):
+    method = getattr(cls, name)
+    assert_defaults_are_documented(method, FunctionDoc(method))
+
+
+@every_estimator
+def test_documented_choices_are_those_that_are_accepted(cls):
+    entries = documented(ClassDoc(cls))
+    for name, constraints in cls._parameter_constraints.items():
+        kind, description = entries[name]
+        choices = {
+            choice
+            for constraint in constraints
+            if isinstance(constraint, StrOptions)
+            for choice in constraint.options
+        }
+        mentioned = set(re.findall('`"([^"]*)"`', description))
+        assert quoted(kind) in (choices, set())
+        if name == "likelihood":
+            # The names are those of the page to which the description refers.
+            assert mentioned <= choices
+        elif choices:
+            assert quoted(kind) | mentioned == choices
+
+
+@every_estimator
+def test_every_parameter_has_a_constraint(cls):
+    parameters = set(inspect.signature(cls).parameters)
+    assert set(cls._parameter_constraints) == parameters
+
+
+def test_vae_has_at_most_24_parameters():
+    assert len(inspect.signature(skvae.VAETransformer).parameters) <= 24
+
+
+# Attributes
+
+X = load_iris(as_frame=True).data
+
+
+def public_attributes(instance):
+    names = (name for name in dir(instance) if not name.startswith("_"))
+    return {name for name in names if name.endswith("_") and hasattr(instance, name)}
+
+
+@every_estimator
+def test_documented_attributes_are_those_of_a_fit(cls):
+    fitted = cls(max_iter=1, random_state=0).fit(X)
+    assert set(documented(ClassDoc(cls), "Attributes")) == public_attributes(fitted)
+
+
+@pytest.mark.parametrize("cls", DISPLAYS, ids=name_of)
+def test_documented_attributes_are_those_of_a_drawing(cls, no_screen):
+    vae = skvae.VAETransformer(max_iter=1, random_state=0).fit(X)
+    needs_rows = "X" in inspect.signature(cls.from_estimator).parameters
+    display = cls.from_estimator(vae, *[X] * needs_rows)
+    assert set(documented(ClassDoc(cls), "Attributes")) == public_attributes(display)

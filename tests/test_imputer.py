@@ -12,7 +12,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from skvae import VAEImputer
-from skvae._imputer import MASK_FRACTION
 from skvae.likelihoods import Gaussian
 
 IRIS = load_iris()
@@ -20,12 +19,17 @@ MISSING = np.random.default_rng(0).random(IRIS.data.shape) < 0.3
 MISSING[:, 0] = False
 X = np.where(MISSING, np.nan, IRIS.data)
 NAMES = ["a", "b", "c", "d"]
-QUICK = {"max_iter": 3, "tol": None, "n_proposals": 64, "random_state": 0}
+
+pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations")
+
+
+def quick(**params):
+    return VAEImputer(max_iter=3, n_proposals=64, random_state=0, **params)
 
 
 @pytest.fixture(scope="module")
 def imputer():
-    return VAEImputer(max_iter=60, tol=None, random_state=0).fit(X)
+    return VAEImputer(max_iter=60, random_state=0).fit(X)
 
 
 def test_observed_cells_stay_and_others_are_filled(imputer):
@@ -44,7 +48,7 @@ def test_imputer_beats_the_mean(imputer):
 
 
 def test_rows_never_seen_are_filled_whatever_is_missing():
-    imputer = VAEImputer(max_iter=60, tol=None, random_state=0).fit(IRIS.data[::2])
+    imputer = VAEImputer(max_iter=60, random_state=0).fit(IRIS.data[::2])
     rows = IRIS.data[1::2].copy()
     rows[:, 1:3] = np.nan
     filled = imputer.transform(rows)
@@ -54,14 +58,14 @@ def test_rows_never_seen_are_filled_whatever_is_missing():
 
 def test_imputer_stands_in_a_pipeline():
     pipeline = make_pipeline(
-        VAEImputer(add_indicator=True, max_iter=60, tol=None, random_state=0),
+        VAEImputer(add_indicator=True, max_iter=60, random_state=0),
         LogisticRegression(max_iter=1000),
     )
     assert pipeline.fit(X, IRIS.target).score(X, IRIS.target) > 0.85
 
 
 def test_indicator_marks_what_was_missing_in_fit():
-    imputer = VAEImputer(add_indicator=True, **QUICK)
+    imputer = quick(add_indicator=True)
     filled = imputer.fit_transform(X)
     np.testing.assert_array_equal(imputer.indicated_, [1, 2, 3])
     np.testing.assert_array_equal(filled[:, 4:], MISSING[:, 1:])
@@ -69,7 +73,7 @@ def test_indicator_marks_what_was_missing_in_fit():
 
 
 def test_names_of_columns_are_those_of_scikit_learn():
-    imputer = VAEImputer(add_indicator=True, **QUICK)
+    imputer = quick(add_indicator=True)
     imputer.fit(pd.DataFrame(X, columns=NAMES))
     theirs = SimpleImputer(add_indicator=True).fit(pd.DataFrame(X, columns=NAMES))
     assert imputer.get_feature_names_out().tolist() == (
@@ -81,7 +85,7 @@ def test_names_of_columns_are_those_of_scikit_learn():
 def test_tables_come_back_with_types_and_indicators(library):
     grade = ["low", "high", None] * 50
     table = library.DataFrame({**dict(zip(NAMES, X.T, strict=True)), "grade": grade})
-    imputer = VAEImputer(add_indicator=True, **QUICK)
+    imputer = quick(add_indicator=True)
     filled = imputer.fit_transform(table)
     assert isinstance(filled, library.DataFrame)
     assert list(filled.columns) == list(imputer.get_feature_names_out())
@@ -90,21 +94,22 @@ def test_tables_come_back_with_types_and_indicators(library):
 
 
 def test_set_output_of_arrays_is_followed():
-    imputer = VAEImputer(**QUICK).set_output(transform="pandas").fit(X)
+    imputer = quick().set_output(transform="pandas").fit(X)
     assert imputer.transform(X).columns.tolist() == ["x0", "x1", "x2", "x3"]
 
 
 def test_dtype_is_kept():
-    filled = VAEImputer(**QUICK).fit_transform(X.astype(np.float32))
+    filled = quick().fit_transform(X.astype(np.float32))
     assert filled.dtype == np.float32
 
 
 def test_defaults_are_those_of_imputation(imputer):
     model = imputer.estimator_
     assert model.n_components_ == 2
-    assert model.mask_fraction_ == MASK_FRACTION
-    assert repr(model._known.likelihood) == repr(Gaussian(noise="column"))
-    assert model.objective == "iwae"
+    assert model.hidden_fraction_ == 0.5
+    assert model.validation_fraction_ == 0.1
+    assert repr(model.likelihood_) == repr(Gaussian(noise="column"))
+    assert repr(model.objective_) == "IWAE()"
     assert imputer.n_components == "auto"
 
 

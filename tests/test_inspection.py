@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.exceptions import NotFittedError
 
 from skvae import AutoencoderTransformer, FitReport, VAETransformer
 from skvae.likelihoods import Gaussian
+from skvae.priors import Prior, PriorModel
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,25 @@ def test_report_has_no_pca_density_for_other_likelihoods(digits):
     assert np.isfinite(report.log_likelihood)
 
 
+class UniformModel(PriorModel):
+    def log_prob(self, z):
+        return torch.zeros_like(z[..., 0])
+
+
+class Uniform(Prior):
+    """An improper prior, with a divergence of whole rows only."""
+
+    def build(self, n_components):
+        return UniformModel(n_components)
+
+
+def test_report_of_a_prior_without_divergence_per_component_says_so(iris):
+    vae = VAETransformer(2, prior=Uniform(), max_iter=1, tol=None, random_state=0)
+    report = FitReport.from_estimator(vae.fit(iris), iris)
+    assert report.kl_per_component is report.n_active is None
+    assert "active components: not known with this prior" in str(report)
+
+
 def test_report_needs_a_fitted_estimator(digits):
     with pytest.raises(NotFittedError):
         FitReport.from_estimator(VAETransformer(), digits)
@@ -65,8 +86,10 @@ def test_report_refuses_a_model_without_density(digits):
 def test_noise_is_reported_as_components_that_carry_nothing():
     X = np.random.default_rng(0).normal(size=(2000, 20))
     vae = VAETransformer(2, max_iter=10, tol=None, beta=1.0, random_state=0)
-    with pytest.warns(UserWarning, match="2 of 2 components carry nothing.*lower"):
+    message = "2 of 2 components carry nothing.*lower"
+    with pytest.warns(UserWarning, match=message) as seen:
         vae.fit(X)
+    assert seen[0].filename == __file__
     assert vae.n_active_components_ == 0
 
 

@@ -43,16 +43,16 @@ def test_linear_vae_score_includes_the_jacobian_of_the_scaling(digits, standardi
 @pytest.mark.parametrize("k", [2, 5, 10])
 def test_linear_vae_spans_the_subspace_of_pca(digits, k):
     vae = VAETransformer(k, likelihood=Gaussian(scaling="shared"), **LINEAR).fit(digits)
-    axes = np.linalg.qr(vae.module_.decoder.linear.detach().double().numpy())[0]
+    axes = np.linalg.qr(vae.module_.decoder.path.weight.detach().double().numpy())[0]
     angles = subspace_angles(axes, PCA(k).fit(digits).components_.T)
     assert np.degrees(angles.max()) < 3.0
 
 
 def test_linear_vae_from_a_random_start_finds_the_score_of_pca(iris):
-    """What the closed form is told, training also finds by itself."""
+    """Training finds by itself what the closed form gives."""
     X = StandardScaler().fit_transform(iris)
     vae = VAETransformer(
-        2, init="random", learning_rate_init=0.02, max_iter=1000, tol=None, **LINEAR
+        2, init="random", learning_rate=0.02, max_iter=1000, tol=None, **LINEAR
     ).fit(X)
     assert vae.score(X) == pytest.approx(PCA(2).fit(X).score(X), abs=0.05)
 
@@ -61,7 +61,7 @@ def test_linear_vae_from_a_random_start_finds_the_score_of_pca(iris):
 def test_linear_autoencoder_spans_the_subspace_of_pca(iris, init):
     X = StandardScaler().fit_transform(iris)
     autoencoder = AutoencoderTransformer(
-        2, init=init, learning_rate_init=0.01, max_iter=400, tol=None, **LINEAR
+        2, init=init, learning_rate=0.01, max_iter=400, tol=None, **LINEAR
     ).fit(X)
     decoded = autoencoder.inverse_transform(np.vstack([np.zeros(2), np.eye(2)]))
     axes = np.linalg.qr((decoded[1:] - decoded[0]).T)[0]

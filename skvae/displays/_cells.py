@@ -8,8 +8,7 @@ def check_image_shape(image_shape, n_features):
     if image_shape is None:
         return
     shape = tuple(image_shape)
-    grayscale = len(shape) == 2
-    if not (grayscale or (len(shape) == 3 and shape[2] == 3)):
+    if len(shape) < 2 or shape[2:] not in ((), (3,)):
         raise ValueError(
             "image_shape must be (height, width), or (height, width, 3) for colors. "
             f"Got {image_shape!r}."
@@ -34,9 +33,9 @@ def draw_images(ax, cells, image_shape, **kwargs):
     mosaic = np.swapaxes(images, 1, 2)
     mosaic = mosaic.reshape(n_rows * height, n_columns * width, *colors)
     if colors:
-        # Colors come as [0, 1] or as bytes; a decoder overshoots either a little.
+        # Colors are in [0, 1] or bytes; decoded values may exceed either range.
         mosaic = np.clip(mosaic / (255 if mosaic.max() > 2 else 1), 0, 1)
-    # Lines keep images apart whose drawing reaches their edge.
+    # Lines separate images whose drawing reaches the edge.
     gaps = {"colors": "white", "linewidths": 0.7}
     ax.hlines(np.arange(1, n_rows), 0, n_columns, **gaps)
     ax.vlines(np.arange(1, n_columns), 0, n_rows, **gaps)

@@ -1,10 +1,15 @@
-"""What every display asks of its estimator and of the axes it is given."""
+"""Checks of the estimator and the axes that a display is given."""
 
 from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
+
+from skvae.displays._cells import check_image_shape
+
+LATENT_NAMES = ("latent 0", "latent 1")
+"""What the axes of a latent space are called if nothing else is said."""
 
 
 def dense(rows):
@@ -23,6 +28,13 @@ def check_decoder(estimator):
     check_is_fitted(estimator)
 
 
+def decode(estimator, latent, image_shape):
+    """Return decoded points of the latent space; each must hold an image."""
+    decoded = dense(estimator.inverse_transform(latent))
+    check_image_shape(image_shape, decoded.shape[1])
+    return decoded
+
+
 def count_components(estimator):
     """Return the number of latent components, also of a pipeline."""
     if hasattr(estimator, "n_components_"):
@@ -30,19 +42,11 @@ def count_components(estimator):
     return len(estimator.get_feature_names_out())
 
 
-def latent_names(estimator, components):
-    """Return the names of `components`, as the estimator calls them."""
-    if not hasattr(estimator, "get_feature_names_out"):
-        return [f"latent {k}" for k in components]
-    names = estimator.get_feature_names_out()
-    return [str(names[k]) for k in components]
-
-
-def check_components(components, n_components):
-    """Return the indices of the one or two components to draw."""
+def choose_components(estimator, components, n_components):
+    """Return the indices and the names of the one or two components to draw."""
     chosen = np.atleast_1d(np.asarray(components, dtype=object))
     if n_components == 1 and list(chosen) == [0, 1]:
-        return [0]
+        chosen = chosen[:1]
     valid = all(isinstance(k, Integral) and 0 <= k < n_components for k in chosen)
     if not valid or len(chosen) not in (1, 2) or len(set(chosen)) < len(chosen):
         raise ValueError(
@@ -50,7 +54,11 @@ def check_components(components, n_components):
             f"{n_components - 1}: the estimator has {n_components}. "
             f"Got {components!r}."
         )
-    return [int(k) for k in chosen]
+    chosen = [int(k) for k in chosen]
+    if not hasattr(estimator, "get_feature_names_out"):
+        return chosen, [f"latent {k}" for k in chosen]
+    names = estimator.get_feature_names_out()
+    return chosen, [str(names[k]) for k in chosen]
 
 
 def check_count(name, value):

@@ -4,14 +4,15 @@ import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from skvae.displays._checks import check_ax, check_components, dense, latent_names
+from skvae.displays._checks import LATENT_NAMES, check_ax, choose_components, dense
 
-# The ten colors of Petroff (2021), "Accessible color sequences for data
-# visualization": chosen to be told apart with any kind of color vision.
-_COLORS = np.array(
+COLORS = np.array(
     "#3f90da #ffa90e #bd1f01 #94a4a2 #832db6 "
     "#a96b59 #e76300 #b9ac70 #717581 #92dadd".split()
 )
+"""The ten colors of Petroff (2021), "Accessible color sequences for data
+visualization": chosen to be distinguishable with any kind of color vision."""
+
 _MAX_CLASSES = 20
 
 
@@ -45,7 +46,7 @@ class LatentDisplay:
 
     See Also
     --------
-    ManifoldDisplay : What the decoder makes of each place of the latent space.
+    ManifoldDisplay : The latent space, decoded on a grid.
 
     Examples
     --------
@@ -58,7 +59,7 @@ class LatentDisplay:
     'pca0'
     """
 
-    def __init__(self, latent, *, y=None, names=("latent 0", "latent 1")):
+    def __init__(self, latent, *, y=None, names=LATENT_NAMES):
         self.latent = latent
         self.y = y
         self.names = names
@@ -92,8 +93,7 @@ class LatentDisplay:
         """
         check_is_fitted(estimator)
         latent = dense(estimator.transform(X))
-        chosen = check_components(components, latent.shape[1])
-        names = latent_names(estimator, chosen)
+        chosen, names = choose_components(estimator, components, latent.shape[1])
         return cls(latent[:, chosen], y=y, names=names).plot(ax, **kwargs)
 
     def plot(self, ax=None, **kwargs):
@@ -133,28 +133,26 @@ class LatentDisplay:
     def _scatter(self, vertical, y, classes, kwargs):
         # Many rows need small points, or those drawn last hide the others.
         size = np.clip(20_000 / max(len(vertical), 1), 2, 30)
-        style = {"s": size, "linewidths": 0, "c": _COLORS[:1] if y is None else y}
+        style = {"s": size, "linewidths": 0, "c": COLORS[:1] if y is None else y}
         if classes is not None:
-            colors = _class_colors(len(classes))
-            style["c"] = colors[y]
-            self._add_legend(colors, classes)
+            style["c"] = self._add_legend(classes)[y]
         self.scatter_ = self.ax_.scatter(self.latent[:, 0], vertical, **style | kwargs)
         if y is not None and classes is None:
             self.colorbar_ = self.figure_.colorbar(self.scatter_, ax=self.ax_)
 
     def _histogram(self, y, classes, kwargs):
         latent = self.latent[:, 0]
-        style = {"bins": 40, "color": _COLORS[0]}
+        style = {"bins": 40, "color": COLORS[0]}
         if classes is not None:
-            colors = _class_colors(len(classes))
             latent = [latent[y == code] for code in range(len(classes))]
-            style |= {"color": list(colors), "stacked": True}
-            self._add_legend(colors, classes)
+            style |= {"color": list(self._add_legend(classes)), "stacked": True}
         self.ax_.hist(latent, **style | kwargs)
 
-    def _add_legend(self, colors, classes):
+    def _add_legend(self, classes):
+        """Name the classes; return their colors."""
         from matplotlib.lines import Line2D
 
+        colors = _class_colors(len(classes))
         dots = [Line2D([], [], color=c, marker="o", linestyle="") for c in colors]
         self.legend_ = self.ax_.legend(
             dots,
@@ -166,6 +164,7 @@ class LatentDisplay:
             handletextpad=0.1,
             columnspacing=0.8,
         )
+        return colors
 
 
 def _codes(y):
@@ -182,8 +181,8 @@ def _codes(y):
 
 def _class_colors(n_classes):
     """Return one color per class, as unlike one another as their number allows."""
-    if n_classes <= len(_COLORS):
-        return _COLORS[:n_classes]
+    if n_classes <= len(COLORS):
+        return COLORS[:n_classes]
     from matplotlib import colormaps
 
     return colormaps["turbo"](np.linspace(0, 1, n_classes))

@@ -1,24 +1,30 @@
-"""The course of training."""
+"""Curves of the loss during training."""
+
+from itertools import cycle
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.displays._checks import check_axes
+from skvae.displays._latent import COLORS
 
 _STYLES = {
-    "loss": {"color": "#3f90da"},
-    "validation": {"color": "#bd1f01"},
-    "reconstruction": {"color": "#3f90da", "linestyle": "--"},
-    "kl": {"color": "#832db6"},
+    "loss": {"color": COLORS[0], "label": "training rows"},
+    "validation": {"color": COLORS[2], "label": "held-out rows"},
+    "reconstruction": {
+        "color": COLORS[0],
+        "linestyle": "--",
+        "label": "reconstruction alone",
+    },
 }
 
 
 class LossCurveDisplay:
-    """How the loss and its parts went during training.
+    """The loss and its terms during training.
 
-    The first panel holds the mean loss per training row, its reconstruction part
-    and the loss of held-out rows, whose first point is the state before training.
-    The Kullback-Leibler divergence, of another scale, has a panel apart.
+    The first panel holds the mean loss per training row, its term `"reconstruction"`
+    and the loss of held-out rows, whose first point is the state before training. The
+    other terms, of other scales, have a panel of their own.
 
     Parameters
     ----------
@@ -26,10 +32,8 @@ class LossCurveDisplay:
         Loss after each epoch.
     validation_curve : sequence of float, default=None
         Loss of held-out rows before training and after each epoch.
-    reconstruction_curve : sequence of float, default=None
-        Reconstruction part of the loss after each epoch.
-    kl_curve : sequence of float, default=None
-        Kullback-Leibler divergence after each epoch.
+    term_curves : mapping of str to sequence of float, default=None
+        Terms of the loss by name, after each epoch, before they are weighted.
 
     Attributes
     ----------
@@ -38,33 +42,25 @@ class LossCurveDisplay:
     axes_ : ndarray of matplotlib Axes
         All axes drawn on.
     lines_ : dict of str to matplotlib Line2D
-        The curves drawn: "loss" and, where present, "validation",
-        "reconstruction" and "kl".
+        The curves drawn: `"loss"`, `"validation"` where rows were held out, and the
+        terms by name.
 
     See Also
     --------
-    ReconstructionDisplay : What the loss means, in pictures.
+    ReconstructionDisplay : Rows of data beside their reconstructions.
 
     Examples
     --------
     >>> from skvae.displays import LossCurveDisplay
-    >>> display = LossCurveDisplay([3.0, 2.0], kl_curve=[0.5, 0.7]).plot()
+    >>> display = LossCurveDisplay([3.0, 2.0], term_curves={"kl": [0.5, 0.7]}).plot()
     >>> sorted(display.lines_)
     ['kl', 'loss']
     """
 
-    def __init__(
-        self,
-        loss_curve,
-        *,
-        validation_curve=None,
-        reconstruction_curve=None,
-        kl_curve=None,
-    ):
+    def __init__(self, loss_curve, *, validation_curve=None, term_curves=None):
         self.loss_curve = loss_curve
         self.validation_curve = validation_curve
-        self.reconstruction_curve = reconstruction_curve
-        self.kl_curve = kl_curve
+        self.term_curves = term_curves
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None, **kwargs):
@@ -91,8 +87,8 @@ class LossCurveDisplay:
                 f"{type(estimator).__name__}, which has none. Give a fitted "
                 "VAETransformer or AutoencoderTransformer; of a pipeline, that step."
             )
-        parts = ("validation_curve", "reconstruction_curve", "kl_curve")
-        curves = {part: getattr(estimator, f"{part}_", None) for part in parts}
+        others = ("validation_curve", "term_curves")
+        curves = {name: getattr(estimator, f"{name}_", None) for name in others}
         return cls(estimator.loss_curve_, **curves).plot(ax, **kwargs)
 
     def plot(self, ax=None, **kwargs):
@@ -101,8 +97,8 @@ class LossCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or array of one or two Axes, default=None
-            Where to draw: the loss, then the Kullback-Leibler divergence. A single
-            axes takes the loss alone. A new figure by default.
+            Where to draw: the loss, then its terms other than the reconstruction. A
+            single axes takes the loss alone. A new figure by default.
         **kwargs : dict
             Passed to `matplotlib.axes.Axes.plot` for every curve.
 
@@ -111,30 +107,30 @@ class LossCurveDisplay:
         display : LossCurveDisplay
             This display.
         """
-        allowed = (1,) if self.kl_curve is None else (1, 2)
-        width = 4.5 * max(allowed)
-        self.axes_ = check_axes(ax, *allowed, figsize=(width, 3.4))
+        terms = self.term_curves or {}
+        curves = {**terms, "loss": self.loss_curve, "validation": self.validation_curve}
+        others = [name for name in terms if name not in _STYLES]
+        allowed = (1, 2) if others else (1,)
+        self.axes_ = check_axes(ax, *allowed, figsize=(4.5 * max(allowed), 3.4))
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
         self.lines_ = {}
-        curves = {
-            "loss": (self.loss_curve, "training rows"),
-            "validation": (self.validation_curve, "held-out rows"),
-            "reconstruction": (self.reconstruction_curve, "reconstruction alone"),
+        apart = {
+            name: {"color": color, "label": name}
+            for name, color in zip(others, cycle(COLORS[4:]), strict=False)
         }
-        for name, (curve, label) in curves.items():
-            self._draw(self.ax_, name, curve, {"label": label} | kwargs)
-        self.ax_.set(xlabel="epoch", ylabel="loss per row (nats)")
-        self.ax_.legend(frameon=False)
-        if len(self.axes_) == 2:
-            self._draw(self.axes_[1], "kl", self.kl_curve, kwargs)
-            self.axes_[1].set(xlabel="epoch", ylabel="KL divergence per row (nats)")
+        panels = {"loss": _STYLES, "unweighted term": apart}
+        for axes, (what, styles) in zip(self.axes_, panels.items(), strict=False):
+            for name, style in styles.items():
+                self._draw(axes, name, curves.get(name), style | kwargs)
+            axes.set(xlabel="epoch", ylabel=f"{what} per row (nats)")
+            axes.legend(frameon=False)
         return self
 
-    def _draw(self, ax, name, curve, kwargs):
+    def _draw(self, axes, name, curve, style):
         if curve is None:
             return
         # Only the held-out loss is known before the first epoch.
         first = 0 if name == "validation" else 1
         epochs = np.arange(first, first + len(curve))
-        (self.lines_[name],) = ax.plot(epochs, curve, **_STYLES[name] | kwargs)
+        (self.lines_[name],) = axes.plot(epochs, curve, **style)

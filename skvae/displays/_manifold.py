@@ -1,30 +1,25 @@
-"""A latent space, decoded place by place."""
+"""A latent space, decoded on a grid."""
 
 import numpy as np
 from scipy.special import ndtri
 
-from skvae.displays._cells import (
-    check_image_shape,
-    draw_images,
-    draw_lines,
-    line_limits,
-)
+from skvae.displays._cells import draw_images, draw_lines, line_limits
 from skvae.displays._checks import (
+    LATENT_NAMES,
     check_ax,
-    check_components,
     check_count,
     check_decoder,
+    choose_components,
     count_components,
-    dense,
-    latent_names,
+    decode,
 )
 
 
 class ManifoldDisplay:
-    """What a decoder makes of each place of a latent space.
+    """A latent space, decoded on a grid.
 
-    A grid of cells, each one decoded latent point: an image where `image_shape` is
-    given, else a line over the features. Up and right are larger latent values.
+    Each cell shows a decoded latent point: an image if `image_shape` is given,
+    otherwise a line over the features. Up and right are larger latent values.
 
     Parameters
     ----------
@@ -64,13 +59,7 @@ class ManifoldDisplay:
     """
 
     def __init__(
-        self,
-        cells,
-        horizontal,
-        vertical=None,
-        *,
-        image_shape=None,
-        names=("latent 0", "latent 1"),
+        self, cells, horizontal, vertical=None, *, image_shape=None, names=LATENT_NAMES
     ):
         self.cells = cells
         self.horizontal = horizontal
@@ -108,7 +97,7 @@ class ManifoldDisplay:
             The outermost latent values, ``(left, right, bottom, top)``, or
             ``(left, right)`` for one component, with cells evenly spaced between.
             By default cells stand at the quantiles ``(i + 0.5) / n_cells`` of the
-            standard normal distribution: each stands for the same share of a VAE's
+            standard normal distribution: each stands for the same fraction of a VAE's
             prior. Latent spaces of another scale need an extent.
         ax : matplotlib Axes, default=None
             Where to draw; a new figure by default.
@@ -123,15 +112,13 @@ class ManifoldDisplay:
         check_decoder(estimator)
         check_count("n_cells", n_cells)
         n_components = count_components(estimator)
-        chosen = check_components(components, n_components)
+        chosen, names = choose_components(estimator, components, n_components)
         axes = _grid_axes(n_cells, len(chosen), extent)
         grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, len(chosen))
         latent = np.zeros((len(grid), n_components))
         latent[:, chosen] = grid
-        decoded = dense(estimator.inverse_transform(latent))
-        check_image_shape(image_shape, decoded.shape[1])
+        decoded = decode(estimator, latent, image_shape)
         cells = decoded.reshape(-1, n_cells, decoded.shape[1])
-        names = latent_names(estimator, chosen)
         display = cls(cells, *axes, image_shape=image_shape, names=names)
         return display.plot(ax, **kwargs)
 
@@ -176,14 +163,12 @@ def _grid_axes(n_cells, n_axes, extent):
     if extent is None:
         return [ndtri((np.arange(n_cells) + 0.5) / n_cells)] * n_axes
     limits = np.ravel(np.asarray(extent, dtype=float))
-    rising = np.all(limits[::2] < limits[1::2]) if len(limits) == 2 * n_axes else False
-    if not rising or not np.isfinite(limits).all():
-        wanted = "(left, right)" if n_axes == 1 else "(left, right, bottom, top)"
-        raise ValueError(
-            f"extent must be {wanted} with left < right"
-            f"{' and bottom < top' if n_axes == 2 else ''}, as {n_axes} component"
-            f"{'s vary' if n_axes == 2 else ' varies'}. Got {extent!r}."
-        )
+    rises = len(limits) == 2 * n_axes and np.all(limits[::2] < limits[1::2])
+    if not rises or not np.isfinite(limits).all():
+        wanted = "(left, right) with left < right, as one component varies"
+        if n_axes == 2:
+            wanted = "(left, right, bottom, top) with left < right and bottom < top"
+        raise ValueError(f"extent must be {wanted}. Got {extent!r}.")
     return [np.linspace(low, high, n_cells) for low, high in limits.reshape(-1, 2)]
 
 

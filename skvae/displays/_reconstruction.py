@@ -1,15 +1,10 @@
-"""Rows of data beside what the decoder makes of them."""
+"""Rows of data beside their reconstructions."""
 
 import numpy as np
 from scipy.sparse import issparse
 
-from skvae.displays._cells import (
-    check_image_shape,
-    draw_images,
-    draw_lines,
-    line_limits,
-)
-from skvae.displays._checks import check_ax, check_count, check_decoder, dense
+from skvae.displays._cells import draw_images, draw_lines, line_limits
+from skvae.displays._checks import check_ax, check_count, check_decoder, decode, dense
 
 
 class ReconstructionDisplay:
@@ -41,7 +36,7 @@ class ReconstructionDisplay:
 
     See Also
     --------
-    ManifoldDisplay : What the decoder makes of each place of the latent space.
+    ManifoldDisplay : The latent space, decoded on a grid.
 
     Examples
     --------
@@ -95,8 +90,7 @@ class ReconstructionDisplay:
         chosen = np.linspace(0, last, min(n_samples, last + 1)).round().astype(int)
         # A data frame stays one, so that the estimator can check its column names.
         rows = X.iloc[chosen] if hasattr(X, "iloc") else X[chosen]
-        decoded = dense(estimator.inverse_transform(estimator.transform(rows)))
-        check_image_shape(image_shape, decoded.shape[1])
+        decoded = decode(estimator, estimator.transform(rows), image_shape)
         names = [f"row {index}" for index in chosen]
         display = cls(dense(rows), decoded, image_shape=image_shape, names=names)
         return display.plot(ax, **kwargs)

@@ -2,10 +2,9 @@
 
 import torch
 
-from skvae import objectives
-from skvae._apply import map_rows
-from skvae._base import LatentTransformer
-from skvae.schedules import Constant
+from skvae.estimators._base import LatentTransformer
+from skvae.objectives import Reconstruction
+from skvae.priors import NoPrior
 
 
 class AutoencoderTransformer(LatentTransformer):
@@ -18,10 +17,15 @@ class AutoencoderTransformer(LatentTransformer):
     Parameters
     ----------
     n_components : int, default=2
-        Number of components of the code, K. May exceed the number of columns.
-    likelihood : {"gaussian", "bernoulli"} or Likelihood, default="gaussian"
-        What a column is, and so which error is minimized: `"gaussian"` squared error
-        of standardized columns, `"bernoulli"` cross-entropy of values in [0, 1].
+        Number of latent components, K. May exceed the number of columns.
+    likelihood : str, Likelihood, dict or list, default="auto"
+        What a column is, which determines the error that is minimized: `"gaussian"` the
+        squared error of standardized columns, `"bernoulli"` the cross-entropy of values
+        in [0, 1]. `"auto"` goes by the type of a column; see :class:`VAETransformer`.
+    encoder, decoder : Network, default=None
+        Specs of the networks; see :mod:`skvae.networks`. None: a
+        :class:`~skvae.networks.Perceptron` with `hidden_layer_sizes` and `activation`
+        or, if the other network is given, its mirror image.
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
         `()` makes the model linear. `"auto"`: three layers of twice the number of
@@ -31,61 +35,54 @@ class AutoencoderTransformer(LatentTransformer):
         `"relu"`, `"gelu"` or `"silu"`. `"auto"`: `"gelu"`.
     init : {"pca", "random"}, default="pca"
         `"pca"` adds a linear path to encoder and decoder and starts it at PCA; the
-        hidden layers learn what it leaves. `"random"` has no linear path.
-    solver : {"adam", "adamw", "rmsprop", "sgd"}, default="adam"
+        hidden layers learn what it cannot express. `"random"` has no linear path.
+    solver : {"adam", "rmsprop", "sgd"}, default="adam"
         Optimizer. `"rmsprop"` decays with 0.9; `"sgd"` has momentum 0.9.
-    learning_rate : str or Schedule, default="auto"
-        How the learning rate changes, as a factor of `learning_rate_init`:
-        `"constant"`, `"cosine"`, `"one_cycle"` or one of :mod:`skvae.schedules`.
-        `"auto"`: `"one_cycle"`, a rise to `learning_rate_init` during the first 30 %
-        of `max_iter` epochs, then a fall to nearly zero.
-    learning_rate_init : "auto" or float, default="auto"
-        Largest learning rate. `"auto"`: 0.002.
-    alpha : float, default=0.0
-        Weight decay of the weight matrices; decoupled with `solver="adamw"`.
+    learning_rate : "auto", float or Schedule, default="auto"
+        A number is the largest learning rate of
+        :class:`~skvae.schedules.OneCycle`: a rise during the first 30 % of `max_iter`
+        epochs, then a fall to nearly zero. A schedule gives the learning rate itself.
+        `"auto"`: `OneCycle(value=0.002)`.
     batch_size : "auto" or int, default="auto"
         Rows per step. `"auto"`: 128, or all rows if there are fewer.
     max_iter : "auto" or int, default="auto"
-        Most epochs. `"auto"`: as many as take 4,000 steps, at least 10 and at most
-        300.
+        Largest number of epochs. `"auto"`: as many as take 4,000 steps, at least 10 and
+        at most 300.
     tol : float or None, default=0.01
-        Least improvement, in nats per row, that counts as one. None trains for
-        `max_iter` epochs whatever the loss does.
+        Smallest decrease of the loss, in nats per row, that counts as an improvement.
+        None trains for `max_iter` epochs in any case.
     early_stopping : bool, default=True
         Hold out rows, stop when their loss no longer improves, and return the state
-        where it was least. With `init="pca"`, if no state beats the linear start, that
+        with the least loss. With `init="pca"`, if no state beats the linear start, that
         start is fitted to all rows and returned; with a Gaussian likelihood and fewer
         components than columns, a state must not reconstruct held-out rows worse than
         the start either. Without early stopping, or with fewer than 10 distinct rows,
-        the training loss is watched and the model of the last epoch returned.
+        training stops by the training loss, and the model of the last epoch is
+        returned.
     validation_fraction : "auto" or float, default="auto"
-        Part of the distinct rows to hold out, in (0, 1). `"auto"`: 200 rows, but at
-        least 0.1 and at most 0.2 of them. Which rows follows from the rows alone:
-        every so many by distance from the center, or of their hashes where there are
-        more than 10,000.
+        Fraction of the distinct rows to hold out, in (0, 1). `"auto"`: 200 rows, but
+        at least 0.1 and at most 0.2 of them. The choice depends on the rows alone: they
+        are sorted by distance from the center (more than 10,000 rows: by hash) and held
+        out at even intervals.
     n_iter_no_change : "auto" or int, default="auto"
         Epochs without improvement after which training stops, but not before a state
         has beaten a start at PCA. `"auto"`: a fifth of `max_iter`, at least 10.
-    average : bool, default=True
-        Let the model of an epoch be an average of the weights so far, in which late
-        ones weigh most [2]_, not the last weights: the noise of single steps is no
-        part of it.
     handle_unknown : {"error", "missing"}, default="error"
-        What becomes of a category that was not there in `fit`: an error, or a missing
-        cell.
-    mask_fraction : "auto" or float, default="auto"
-        Part of the observed cells, in [0, 1], that training masks at most: of each row
-        and step another part, drawn uniformly, of cells drawn at random. It teaches
-        the encoder to read rows with any cells missing. `"auto"`: 1 if rows of `fit`
-        have missing cells, otherwise 0.
+        Whether a category that was not seen in `fit` is an error or a missing cell.
+    hidden_fraction : "auto" or float, default="auto"
+        Largest fraction of the observed cells, in [0, 1], that is hidden while
+        training. Each row, at each step, hides its own fraction, drawn uniformly from
+        [0, `hidden_fraction`], so that the encoder learns to read rows with any cells
+        missing. `"auto"`: 1 if rows of `fit` have missing cells, otherwise 0.
     warm_start : bool, default=False
-        Go on from the fitted state when `fit` is called again. Scaling, seed and
-        `beta` of the first fit are kept; schedules of the learning rate start again.
-    precision : {"float32", "bfloat16"}, default="float32"
-        Precision of the networks' products while training. `"bfloat16"` keeps 8 bits
-        of each factor; weights, losses and all answers stay float32 or better.
+        Continue from the fitted state when `fit` is called again. A fit that was
+        stopped, by a callback or Ctrl-C, continues where it was if its settings and
+        rows are the same (`max_iter` and `n_iter_no_change` may change), and then
+        equals the uninterrupted one. After a fit that ended by itself, up to `max_iter`
+        more epochs follow, with schedules from their beginning. Scaling and seed of the
+        first fit are kept.
     device : str or torch.device, default="auto"
-        Where to train and answer. `"auto"`: a CUDA GPU if there is one, else the CPU.
+        Device of the model. `"auto"`: a CUDA GPU if there is one, else the CPU.
     random_state : int, RandomState instance or None, default=None
         Seed of all draws. With None every fit differs; NumPy's global state is
         neither used nor changed.
@@ -95,28 +92,32 @@ class AutoencoderTransformer(LatentTransformer):
     Attributes
     ----------
     n_components_ : int
-        Number of components of the code.
+        Number of latent components.
     importance_per_component_ : ndarray of shape (n_components,)
-        Mean squared change of the decoder's outputs where a component takes its mean,
-        descending.
+        Mean squared change of the decoder's outputs if the component is replaced by its
+        mean, descending.
     n_iter_ : int
         Number of epochs run.
-    loss_curve_, reconstruction_curve_ : list of float
+    loss_curve_ : list of float
         Mean training loss per row after each epoch, in nats.
+    term_curves_ : dict of str to list of float
+        Its only term, `"reconstruction"`.
     validation_curve_ : list of float or None
         Held-out loss before training and after each epoch; None without held-out
         rows.
     best_loss_ : float
-        Held-out loss of the state returned, or least training loss without held-out
-        rows.
-    hidden_layer_sizes_ : tuple of int
-        Outcome of `hidden_layer_sizes`.
-    activation_ : str
-        Outcome of `activation`.
+        Least held-out loss of a state that was accepted, or least training loss without
+        held-out rows. If the start was the best state, it is the loss of the start
+        before it was fitted to all rows.
+    likelihood_ : Likelihood
+        What each column was taken for, with numbers of categories. Its representation
+        can be edited and passed as `likelihood`.
+    encoder_, decoder_ : Network
+        The specs of the networks, with sizes and activations.
     learning_rate_ : Schedule
         Outcome of `learning_rate`.
-    learning_rate_init_, validation_fraction_, mask_fraction_ : float
-        Outcomes of `learning_rate_init`, `validation_fraction` and `mask_fraction`.
+    validation_fraction_, hidden_fraction_ : float
+        Outcomes of `validation_fraction` and `hidden_fraction`.
     batch_size_, max_iter_, n_iter_no_change_ : int
         Outcomes of `batch_size`, `max_iter` and `n_iter_no_change`.
     module_ : torch.nn.Module
@@ -137,7 +138,9 @@ class AutoencoderTransformer(LatentTransformer):
     Notes
     -----
     Components come ordered by how much of the reconstruction depends on them, with a
-    fixed sign. All methods but `fit` are deterministic.
+    fixed sign. The model after an epoch has the average of the parameters over the
+    steps so far, in which late steps weigh most [2]_. All methods but `fit` are
+    deterministic.
 
     References
     ----------
@@ -157,57 +160,52 @@ class AutoencoderTransformer(LatentTransformer):
     (150, 2)
     """
 
-    _prior = None
-    _objective = staticmethod(objectives.reconstruction)
-    _information_name = "importance_per_component_"
+    _prior = NoPrior()
+    _objective = Reconstruction()
 
     def __init__(
         self,
         n_components=2,
         *,
         likelihood="auto",
+        encoder=None,
+        decoder=None,
         hidden_layer_sizes="auto",
         activation="auto",
         init="pca",
         solver="adam",
         learning_rate="auto",
-        learning_rate_init="auto",
-        alpha=0.0,
         batch_size="auto",
         max_iter="auto",
         tol=0.01,
         early_stopping=True,
         validation_fraction="auto",
         n_iter_no_change="auto",
-        average=True,
         handle_unknown="error",
-        mask_fraction="auto",
+        hidden_fraction="auto",
         warm_start=False,
-        precision="float32",
         device="auto",
         random_state=None,
         verbose=False,
     ):
         self.n_components = n_components
         self.likelihood = likelihood
+        self.encoder = encoder
+        self.decoder = decoder
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.init = init
         self.solver = solver
         self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.alpha = alpha
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
-        self.average = average
         self.handle_unknown = handle_unknown
-        self.mask_fraction = mask_fraction
+        self.hidden_fraction = hidden_fraction
         self.warm_start = warm_start
-        self.precision = precision
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -227,23 +225,28 @@ class AutoencoderTransformer(LatentTransformer):
             values themselves for `"bernoulli"`. At most 0; not a log-density.
         """
 
-        def minus_error(model, x):
-            return -model.squared_error(model.posterior(x)[0], x)
+        def minus_error(model, batch):
+            return -model.squared_error(batch)
 
-        X = self._check_fitted_X(X)
-        return map_rows(self.module_, minus_error, X)
+        return self._map(minus_error, X)
 
-    def _weights_for(self, model, signal_to_noise):
-        return Constant(0.0), 0.0
+    def _loss(self, begun, is_linear):
+        return self._objective, 0.0
+
+    def _said_of_loss(self, objective, beta):
+        return {}
 
     @staticmethod
-    def _information(model, x, center):
-        """Return how far outputs move when a component takes its mean, (B, K)."""
-        code, _ = model.posterior(x)
-        outputs = model.decoder(code)
+    def _information(model, batch, center):
+        """Return how much outputs change if a component is its mean, (B, K)."""
+        z = model.posterior_mean(batch)
+        outputs = model.decoder(z)
         moved = []
-        for k in range(code.shape[1]):
-            without = code.clone()
+        for k in range(z.shape[1]):
+            without = z.clone()
             without[:, k] = center[k]
             moved.append((model.decoder(without) - outputs).square().mean(-1))
         return torch.stack(moved, dim=1)
+
+    def _said_of_components(self, information, training):
+        return {"importance_per_component_": information.numpy()}

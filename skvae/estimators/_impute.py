@@ -1,4 +1,4 @@
-"""A model and rows with missing cells → what the cells may have been."""
+"""A model and rows with missing cells → imputed cells."""
 
 import math
 from collections.abc import Callable
@@ -7,53 +7,57 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._apply import map_rows
-from skvae._batches import content_hashes
 from skvae._model import Model
 from skvae._random import Stream, generator
+from skvae.estimators._apply import map_rows
 from skvae.likelihoods import LikelihoodModel
 from skvae.objectives import Draws, weigh
+from skvae.table import Batch, as_cells, content_hashes
 
 DRAWS_AT_A_TIME = 1 << 14
-"""Most draws of z, over the rows of a chunk, that are decoded at once."""
+"""Largest number of draws of z, over the rows of a chunk, that are decoded at once."""
 
 PROPOSALS = ((0.0, 0.5), (0.5, 0.25), (1.0, 0.25))
-"""How far each part of the proposals is from the posterior to the prior; its size."""
+"""Positions on the way from the posterior to the prior, and the fraction of the
+proposals that is drawn at each."""
 
 Statistic = Callable[[LikelihoodModel, Draws, Tensor], Tensor]
 """(likelihood, draws, weights) → one value of each cell, (B, D)."""
 
 
-def propose(model: Model, x: Tensor, noise: Tensor) -> Draws:
+def propose(model: Model, batch: Batch, noise: Tensor) -> Draws:
     r"""Return draws of z for rows with missing cells, with their importance weights.
 
     Half of them are drawn from the encoder's posterior, others from its powers on the
-    way to the prior, :math:`q_t \propto q^{1 - t} p^t`, and all are weighted by the
-    density of the mixture: defensive importance sampling (Hesterberg 1995; Owen & Zhou
-    2000). Where the posterior is too narrow, as it may be for rows with more missing
-    cells than in training, no draw then has all the weight.
+    way to a standard normal, :math:`q_t \propto q^{1 - t} p^t`, and all are weighted by
+    the density of the mixture: defensive importance sampling (Hesterberg 1995; Owen &
+    Zhou 2000). Where the posterior is too narrow, as it may be for rows with more
+    missing cells than in training, no draw then has all the weight. A posterior that is
+    not normal is not widened.
 
     Parameters
     ----------
     model : Model
-    x : Tensor of shape (B, D)
+    batch : Batch
     noise : Tensor of shape (S, 1, K)
         Standard normal draws, the same for every row.
     """
-    mean, log_var = model.posterior(x)
-    moments = [_tempered(mean, log_var, t) for t, _ in PROPOSALS]
-    begins = np.cumsum([part for _, part in PROPOSALS[:-1]]) * len(noise)
-    parts = noise.tensor_split(begins.astype(int).tolist())
+    outputs, posterior = model.encode(batch), model.posterior
+    if not posterior.is_normal:
+        return weigh(model, batch, *posterior.draw_and_score(outputs, noise))
+    moments = [_tempered(*posterior.moments(outputs), t) for t, _ in PROPOSALS]
+    begins = np.cumsum([fraction for _, fraction in PROPOSALS[:-1]]) * len(noise)
+    pieces = noise.tensor_split(begins.astype(int).tolist())
     z = torch.cat(
-        [m + torch.exp(0.5 * v) * e for (m, v), e in zip(moments, parts, strict=True)]
+        [m + torch.exp(0.5 * v) * e for (m, v), e in zip(moments, pieces, strict=True)]
     )
     log_q = torch.stack(
         [
             math.log(max(len(e), 1e-9) / len(noise)) + _log_normal(z, m, v)
-            for (m, v), e in zip(moments, parts, strict=True)
+            for (m, v), e in zip(moments, pieces, strict=True)
         ]
     )
-    return weigh(model, x, z, torch.logsumexp(log_q, dim=0))
+    return weigh(model, batch, z, torch.logsumexp(log_q, dim=0))
 
 
 def _tempered(mean: Tensor, log_var: Tensor, t: float) -> tuple[Tensor, Tensor]:
@@ -81,7 +85,7 @@ def best_mode(model: LikelihoodModel, draws: Draws, weights: Tensor) -> Tensor:
 
 def weighted_median(model: LikelihoodModel, draws: Draws, weights: Tensor) -> Tensor:
     """Return the weighted medians of one draw of the cells for each draw of z."""
-    # Rows take the same numbers, so that none depends on the rows beside it.
+    # Rows use the same random numbers, so that none depends on the rows beside it.
     cells = torch.stack(
         [
             model.draw(outputs, generator(0, Stream.IMPUTATION, device=outputs.device))
@@ -125,8 +129,8 @@ def impute_once(
     """
     codes = torch.from_numpy(coded)
 
-    def cells(model: Model, x: Tensor) -> Tensor:
-        draws = propose(model, x, noise.to(x.dtype))
+    def cells(model: Model, batch: Batch) -> Tensor:
+        draws = propose(model, batch, noise.to(batch.x.dtype))
         weights = draws.log_weights.softmax(0)
         values = STATISTICS[statistic](model.likelihood, draws, weights)
         likely = model.likelihood.average(draws.outputs, weights).to(values)
@@ -146,12 +150,13 @@ def impute_often(
     the seed and from its own observed cells.
     """
 
-    def cells(model: Model, x: Tensor) -> Tensor:
-        draws = propose(model, x, noise.to(x.dtype))
+    def cells(model: Model, batch: Batch) -> Tensor:
+        draws = propose(model, batch, noise.to(batch.x.dtype))
         weights = draws.log_weights.softmax(0)
         rows = []
-        for i, row in enumerate(content_hashes(x.double().cpu().numpy()).tolist()):
-            random = generator(seed, Stream.IMPUTATION, row, device=x.device)
+        hashes = content_hashes(as_cells(batch.x.double().cpu().numpy()))
+        for i, row in enumerate(hashes.tolist()):
+            random = generator(seed, Stream.IMPUTATION, row, device=model.device)
             chosen = torch.multinomial(weights[:, i], n_draws, True, generator=random)
             rows.append(model.likelihood.draw(draws.outputs[chosen, i], random))
         return torch.stack(rows, dim=1)
@@ -161,7 +166,7 @@ def impute_often(
 
 def _filled(
     model: Model,
-    cells: Callable[[Model, Tensor], Tensor],
+    cells: Callable[[Model, Batch], Tensor],
     X: np.ndarray,
     n_proposals: int,
     n_copies: int,
@@ -173,11 +178,11 @@ def _filled(
     if not len(incomplete):
         return filled
 
-    def rows_first(model: Model, x: Tensor) -> Tensor:
-        return cells(model, x).reshape(n_copies, *x.shape).transpose(0, 1)
+    def rows_first(model: Model, batch: Batch) -> Tensor:
+        return cells(model, batch).reshape(n_copies, *batch.x.shape).transpose(0, 1)
 
     n_rows = max(1, DRAWS_AT_A_TIME // n_proposals)
-    values = map_rows(model, rows_first, X[incomplete], n_rows).swapaxes(0, 1)
+    values = map_rows(model, rows_first, as_cells(X[incomplete]), n_rows).swapaxes(0, 1)
     filled[:, incomplete] = np.where(
         missing[incomplete], values.astype(X.dtype), X[incomplete]
     )

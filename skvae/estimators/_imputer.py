@@ -1,54 +1,32 @@
-"""Imputation as a transformer, to stand where `IterativeImputer` stands."""
-
-from numbers import Integral, Real
+"""Imputation as a transformer, with the interface of `IterativeImputer`."""
 
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._columns import BY_KIND
-from skvae._density import DensityModel, parameters_shared
-from skvae._frames import library_of, with_columns
-from skvae._impute import STATISTICS
-from skvae._sklearn import Interval, StrOptions
-from skvae._vae import N_PROPOSALS
-from skvae.likelihoods import LIKELIHOODS, Gaussian, Likelihood
-from skvae.objectives import IWAE, OBJECTIVES
+from skvae._sklearn import (
+    StrOptions,
+    check_sample_weight,
+)
+from skvae.estimators._base import AUTO, COUNT, refuse_sparse, unchanged_on_error
+from skvae.estimators._impute import STATISTICS
+from skvae.estimators._inner import DensityEstimator
+from skvae.estimators._vae import N_PROPOSALS
+from skvae.likelihoods import BY_KIND, Gaussian, learn_columns
+from skvae.table import library_of, with_columns
 
 INDICATOR = "missingindicator_"
 """Prefix of the names of indicator columns, as in scikit-learn."""
 
-
-MASK_FRACTION = 0.5
-"""Part of the observed cells that training masks at most, by default."""
-
-
-class _ImputationModel(DensityModel):
-    """A model whose columns of numbers differ in how well they can be told."""
-
-    _likelihood_by_kind = {**BY_KIND, "number": Gaussian(noise="column")}
-
-    _parameter_constraints: dict = {
-        **DensityModel._parameter_constraints,
-        "n_components": [
-            StrOptions({"auto"}),
-            *DensityModel._parameter_constraints["n_components"],
-        ],
-    }
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        # Most cells of sparse rows are known to be zero: nothing to impute.
-        tags.input_tags.sparse = False
-        return tags
-
-    def _number_of_components(self):
-        if self.n_components == "auto":
-            return max(1, self.n_features_in_ // 2)
-        return super()._number_of_components()
+DEFAULT_MODEL = {
+    "objective": "iwae",
+    "hidden_fraction": 0.5,
+    "validation_fraction": 0.1,
+}
+"""Parameters of the default model that differ from those of `VAETransformer`."""
 
 
-class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
     r"""Imputation of missing cells by a variational autoencoder.
 
     A missing cell gets its conditional mean given the observed cells of its row,
@@ -63,42 +41,35 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     n_components : "auto" or int, default="auto"
-        Number of latent components of the model. `"auto"`: half the number of columns.
+        Number of latent components of the default model. `"auto"`: half the number of
+        columns.
+    estimator : VAETransformer, default=None
+        The model to fit. None: a :class:`VAETransformer` with `objective="iwae"`,
+        `hidden_fraction=0.5`, few held-out rows (`validation_fraction=0.1`: they are
+        imputed worse than others), and this estimator's `n_components`, `likelihood`,
+        `max_iter` and `handle_unknown`. If an estimator is given, these must have their
+        defaults, or its values: set its own parameters instead, such as
+        `estimator__n_components`.
+        Settings of its objective that are "auto" do not trade density for
+        reconstructions here.
     likelihood : str, Likelihood, dict or list, default="auto"
         What a column is; see :class:`VAETransformer`. `"auto"` goes by the types of
         columns; each column of numbers has normal noise of its own.
-    objective : {"iwae", "elbo"} or IWAE, default="iwae"
-        What fitting maximizes.
     statistic : {"mean", "median", "mode"}, default="mean"
         What to fill in; see :meth:`VAETransformer.impute`. Categories get
         the most likely one, levels the median, whatever the statistic.
     n_proposals : int, default=1024
-        Number of draws of z per row from which a cell is averaged.
+        Number of draws of z per row over which a missing cell is averaged.
     add_indicator : bool, default=False
         Append a column for each column with missing cells in `fit`, which says where
         cells were missing.
-    mask_fraction : "auto" or float, default="auto"
-        Part of the observed cells, in [0, 1], that training masks at most, so that the
-        model reads rows with any cells missing. `"auto"`: 0.5.
-    hidden_layer_sizes : "auto", int or array-like of int, default="auto"
-        Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
     max_iter : "auto" or int, default="auto"
-        Most epochs.
-    tol : float or None, default=0.01
-        Least improvement, in nats per row, that counts as one.
-    early_stopping : bool, default=True
-        Hold out rows, and stop when their loss no longer improves. Without it,
-        imputations are given with too much confidence.
-    validation_fraction : "auto" or float, default=0.1
-        Part of the rows to hold out, in (0, 1). Rows held out are imputed worse than
-        others, so that there should be few.
+        Largest number of epochs.
     handle_unknown : {"error", "missing"}, default="error"
-        What becomes of a category that was not there in `fit`: an error, or a missing
-        cell, which is imputed.
-    device : str or torch.device, default="auto"
-        Where to train and answer.
+        Whether a category that was not seen in `fit` is an error or a missing cell,
+        which is imputed.
     random_state : int, RandomState instance or None, default=None
-        Seed of all draws.
+        Seed of all draws. If an estimator is given, None keeps the estimator's own.
     verbose : bool, default=False
         Print the losses of each epoch.
 
@@ -122,10 +93,9 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    After `fit`, everything is deterministic, observed cells are left as they are, and a
+    After `fit`, everything is deterministic, observed cells are left unchanged, and a
     row's imputation does not depend on the rows beside it. A DataFrame gives a
-    DataFrame with the same columns, categories and types, whatever
-    `set_output` says of arrays.
+    DataFrame with the same columns, categories and types, regardless of `set_output`.
 
     References
     ----------
@@ -139,64 +109,45 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     >>> from skvae import VAEImputer
     >>> X = load_iris().data
     >>> X[::3, 2] = np.nan
-    >>> imputer = VAEImputer(max_iter=20, tol=None, random_state=0)
+    >>> imputer = VAEImputer(random_state=0)
     >>> imputer.fit_transform(X).shape
     (150, 4)
     """
 
     _parameter_constraints: dict = {
-        "n_components": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, dict, list],
-        "objective": [StrOptions(set(OBJECTIVES)), IWAE],
+        **DensityEstimator._parameter_constraints,
+        "n_components": [AUTO, COUNT],
         "statistic": [StrOptions(set(STATISTICS))],
-        "n_proposals": [Interval(Integral, 1, None, closed="left")],
+        "n_proposals": [COUNT],
         "add_indicator": ["boolean"],
-        "mask_fraction": [
-            StrOptions({"auto"}),
-            Interval(Real, 0, 1, closed="both"),
-        ],
     }
 
     def __init__(
         self,
         n_components="auto",
         *,
+        estimator=None,
         likelihood="auto",
-        objective="iwae",
         statistic="mean",
         n_proposals=N_PROPOSALS,
         add_indicator=False,
-        mask_fraction="auto",
-        hidden_layer_sizes="auto",
         max_iter="auto",
-        tol=0.01,
-        early_stopping=True,
-        validation_fraction=0.1,
         handle_unknown="error",
-        device="auto",
         random_state=None,
         verbose=False,
     ):
         self.n_components = n_components
+        self.estimator = estimator
         self.likelihood = likelihood
-        self.objective = objective
         self.statistic = statistic
         self.n_proposals = n_proposals
         self.add_indicator = add_indicator
-        self.mask_fraction = mask_fraction
-        self.hidden_layer_sizes = hidden_layer_sizes
         self.max_iter = max_iter
-        self.tol = tol
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
         self.handle_unknown = handle_unknown
-        self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
+    @unchanged_on_error
     def fit(self, X, y=None, sample_weight=None):
         """Fit the model to the observed cells of X.
 
@@ -215,16 +166,18 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             The fitted imputer.
         """
         self._validate_params()
-        model = _ImputationModel()
-        params = parameters_shared(self, model)
-        if self.mask_fraction == "auto":
-            params["mask_fraction"] = MASK_FRACTION
-        model.set_params(**params)
-        self.estimator_ = model.fit(X, sample_weight=sample_weight)
-        self.n_features_in_ = self.estimator_.n_features_in_
-        self.n_iter_ = self.estimator_.n_iter_
-        missing = self.estimator_.missing_cells(X)
-        self.indicated_ = np.flatnonzero(missing.any(axis=0))
+        refuse_sparse(X)
+        model = self._inner_model(**DEFAULT_MODEL)
+        if self.estimator is None:
+            # Some columns of numbers can be predicted better than others.
+            by_kind = {**BY_KIND, "number": Gaussian(noise="column")}
+            model._likelihood_by_kind = by_kind
+        cells, known = learn_columns(model, X, model.handle_unknown)
+        if model.n_components == "auto":
+            model.n_components = max(1, cells.shape[1] // 2)
+        weights = check_sample_weight(sample_weight, cells)
+        self._fit_model(model, cells, known, weights, X)
+        self.indicated_ = np.flatnonzero(np.isnan(cells[:]).any(axis=0))
         return self
 
     def transform(self, X):
@@ -241,12 +194,12 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             A DataFrame if `fit` was given one.
         """
         check_is_fitted(self)
-        filled = self.estimator_.impute(
-            X, statistic=self.statistic, n_proposals=self.n_proposals
-        )
+        model = self.estimator_
+        cells = model._read_dense(X)
+        filled = model._impute_cells(cells, X, self.statistic, self.n_proposals)
         if not self.add_indicator:
             return filled
-        missing = self.estimator_.missing_cells(X)[:, self.indicated_]
+        missing = np.isnan(cells[:])[:, self.indicated_]
         if library_of(filled) is None:
             return np.hstack((filled, missing.astype(filled.dtype)))
         names = self.get_feature_names_out()[self.n_features_in_ :]
@@ -269,13 +222,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return names
         return np.r_[names, INDICATOR + names[self.indicated_]]
 
-    @property
-    def feature_names_in_(self):
-        """Column names, if they are all strings."""
-        return self.estimator_.feature_names_in_
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

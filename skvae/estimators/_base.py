@@ -1,6 +1,7 @@
-"""The face that the estimators share: validate → build → train → encode and decode."""
+"""Shared base class of the estimators: validate, build, train, encode and decode."""
 
 import copy
+import functools
 import warnings
 from numbers import Integral, Real
 
@@ -14,32 +15,63 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from skvae._apply import decode, map_rows, own_modes
-from skvae._batches import Batches, canonical_rows, has_missing, resolve_device
-from skvae._checks import check_rows, learn_columns
-from skvae._columns import BY_KIND
-from skvae._frames import library_of
 from skvae._model import Architecture
 from skvae._random import seed_from
-from skvae._recipe import resolve, resolve_mask_fraction
 from skvae._sklearn import (
     CallbackSupportMixin,
     Interval,
     StrOptions,
     check_sample_weight,
     epoch_tasks,
+    identity,
     with_callbacks,
 )
-from skvae._start import start
-from skvae._state import Resumed
-from skvae._training import Plan, Training
 from skvae._version import __version__
-from skvae.likelihoods import LIKELIHOODS, Likelihood
-from skvae.networks import ACTIVATIONS
-from skvae.schedules import LEARNING_RATES, Schedule
+from skvae.estimators._apply import decode, map_rows, own_modes
+from skvae.estimators._recipe import resolve, resolve_networks
+from skvae.likelihoods import (
+    BY_KIND,
+    LIKELIHOODS,
+    Likelihood,
+    check_rows,
+    fitted_likelihood,
+    learn_columns,
+)
+from skvae.networks import ACTIVATIONS, Network
+from skvae.schedules import Schedule, as_weight
+from skvae.table import Batches, canonical_rows, library_of, resolve_device
+from skvae.training import SOLVERS, Plan, Training, start
+
+AUTO, COUNT = StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")
+"""What a parameter may be: "auto", a positive integer."""
 
 LEAST_ROWS_TO_HOLD_OUT = 10
-"""Fewer distinct rows than this are all trained on."""
+"""With fewer distinct rows than this, none are held out."""
+
+
+def refuse_sparse(X):
+    """Raise TypeError if rows are sparse, where missing cells are to be filled."""
+    if scipy.sparse.issparse(X):
+        raise TypeError(
+            "Filling cells requires dense rows. Got a sparse matrix, whose cells are "
+            "known to be zero where none is stored. Pass X.toarray()."
+        )
+
+
+def unchanged_on_error(method):
+    """Let a method that fails leave the estimator as it was before."""
+
+    @functools.wraps(method)
+    def call(self, *args, **kwargs):
+        before = dict(vars(self))
+        try:
+            return method(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return call
 
 
 class LatentTransformer(
@@ -48,62 +80,41 @@ class LatentTransformer(
     TransformerMixin,
     BaseEstimator,
 ):
-    """Base of the estimators; a subclass says what is trained and what is answered.
+    """Base of the estimators; a subclass sets what is trained, and adds methods.
 
-    A subclass defines `_prior` (a prior spec, or None for a deterministic code),
-    `_objective`, `_weights_for` (the schedule of the KL term, and the share of code
-    rows), `_information` (what each component carries about each row) and
-    `_information_name` (the attribute that keeps its mean).
+    A subclass defines `_prior` (a prior spec), `_objective` (unresolved), `_loss` (the
+    objective and the weight of its KL term), `_information` (what each component
+    carries about each row), and `_said_of_loss` and `_said_of_components` (what of
+    these becomes a fitted attribute).
     """
 
     _likelihood_by_kind = BY_KIND
 
     _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [COUNT],
         "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, dict, list],
-        "hidden_layer_sizes": [
-            StrOptions({"auto"}),
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
+        "encoder": [None, Network],
+        "decoder": [None, Network],
+        "hidden_layer_sizes": [AUTO, "array-like", COUNT],
         "activation": [StrOptions({"auto", *ACTIVATIONS})],
         "init": [StrOptions({"pca", "random"})],
-        "solver": [StrOptions({"adam", "adamw", "rmsprop", "sgd"})],
-        "learning_rate": [StrOptions({"auto", *LEARNING_RATES}), Schedule],
-        "learning_rate_init": [
-            StrOptions({"auto"}),
-            Interval(Real, 0, None, closed="neither"),
-        ],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "solver": [StrOptions(set(SOLVERS))],
+        "learning_rate": [AUTO, Interval(Real, 0, None, closed="neither"), Schedule],
+        "batch_size": [AUTO, COUNT],
+        "max_iter": [AUTO, COUNT],
         "tol": [None, Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean"],
-        "validation_fraction": [
-            StrOptions({"auto"}),
-            Interval(Real, 0, 1, closed="neither"),
-        ],
-        "n_iter_no_change": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "average": ["boolean"],
+        "validation_fraction": [AUTO, Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [AUTO, COUNT],
         "handle_unknown": [StrOptions({"error", "missing"})],
-        "mask_fraction": [
-            StrOptions({"auto"}),
-            Interval(Real, 0, 1, closed="both"),
-        ],
-        "precision": [StrOptions({"float32", "bfloat16"})],
+        "hidden_fraction": [AUTO, Interval(Real, 0, 1, closed="both")],
         "warm_start": ["boolean"],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
 
-    @with_callbacks
+    @unchanged_on_error
     def fit(self, X, y=None, sample_weight=None):
         """Fit the model to X.
 
@@ -127,20 +138,12 @@ class LatentTransformer(
         ValueError
             If a parameter, `X` or `sample_weight` is invalid.
         RuntimeError
-            If the device asked for is not there.
+            If the device is not available.
         """
         self._validate_params()
-        columns = {
-            name: vars(self)[name]
-            for name in ("n_features_in_", "feature_names_in_")
-            if name in vars(self)
-        }
-        try:
-            with own_modes(inference=False):
-                self._fit(X, sample_weight)
-        except BaseException:
-            vars(self).update(columns)
-            raise
+        cells, known = self._learn_columns(X)
+        self._fit_cells(cells, known, check_sample_weight(sample_weight, cells), X)
+        self._warn_of_idle_components()
         return self
 
     def transform(self, X):
@@ -158,8 +161,11 @@ class LatentTransformer(
         Z : ndarray of shape (n_samples, n_components)
             In the floating-point type of `X`.
         """
-        X = self._check_fitted_X(X)
-        return map_rows(self.module_, lambda model, x: model.encode(x)[0], X)
+
+        def mean(model, batch):
+            return model.to_user(model.posterior_mean(batch))
+
+        return self._map(mean, X)
 
     def inverse_transform(self, Z):
         """Return the expected row at points of the latent space.
@@ -209,75 +215,99 @@ class LatentTransformer(
 
     # The steps of a fit
 
-    def _fit(self, X, sample_weight):
-        resumes = self.warm_start and hasattr(self, "module_")
-        device = resolve_device(self.device)
-        X, known = self._learn_columns(X, resumes)
-        rows = canonical_rows(X, check_sample_weight(sample_weight, X))
-        settings = resolve(self.get_params(deep=False), len(rows), X.shape[1])
-        misses = has_missing(X)
-        settings["mask_fraction"] = resolve_mask_fraction(self.mask_fraction, misses)
-        masks = self._architecture.masks if resumes else misses
-        masks = masks or settings["mask_fraction"] > 0.0
-        architecture = self._architecture_for(settings, known.likelihood, masks)
-        seed = self._seed if resumes else seed_from(self.random_state)
-        train, held_out = self._split(rows, settings["validation_fraction"])
-        if resumes:
-            model, weights = self._resumed_model(architecture), self._weights
-        else:
-            model = architecture.build(seed)
-            model.likelihood.fit_statistics(rows)
-            weights = self._weights_for(model, start(model, train, self._objective))
-        model.may_miss = masks or misses
-        training = Training(
-            model.to(device),
-            self._objective,
-            self._batches(model, train, settings),
-            self._batches(model, held_out, settings),
-            self._plan(settings, weights, seed),
-            self._resumed if resumes else None,
-        )
-        static = {f"{name}_": value for name, value in settings.items()}
-        static |= {"_architecture": architecture, "_known": known}
-        static |= {"_seed": seed, "_weights": weights}
-        self._train(training, X, rows, static)
+    @property
+    def _is_resumed(self):
+        return self.warm_start and hasattr(self, "module_")
 
-    def _number_of_components(self):
-        return int(self.n_components)
-
-    def _learn_columns(self, X, resumes):
-        """Return rows as numbers and codes, and what is known of the columns."""
-        if not resumes:
+    def _learn_columns(self, X):
+        """Return cells, and what is known of the columns."""
+        if not self._is_resumed:
             return learn_columns(self, X, self.handle_unknown)
-        if repr(self.likelihood) != self._known.said:
+        if identity(self.likelihood) != self._known.said:
             raise ValueError(
                 "warm_start=True requires the likelihood of the fitted model. Got "
                 f"{self.likelihood!r}, fitted was {self._known.said}. Set "
                 "warm_start=False to start again."
             )
-        return check_rows(self, X, self._known, self.handle_unknown), self._known
+        return self._read(X), self._known
 
-    def _architecture_for(self, settings, likelihood, masks):
-        return Architecture(
-            n_features=self.n_features_in_,
-            n_components=self._number_of_components(),
-            hidden_layer_sizes=settings["hidden_layer_sizes"],
-            activation=settings["activation"],
-            linear_path=self.init == "pca",
-            likelihood=likelihood,
-            prior=self._prior,
-            masks=masks,
+    @with_callbacks
+    @own_modes(inference=False)
+    def _fit_cells(self, cells, known, weights, X):
+        """Fit the model to cells that were read; callbacks are given `X`."""
+        self._objective.check()
+        device = resolve_device(self.device)
+        rows = canonical_rows(cells, weights)
+        settings = resolve(self.get_params(deep=False), len(rows), rows.has_missing)
+        train, held_out = self._split(rows, settings["validation_fraction"])
+        model, fitted = self._model(known, rows, train, settings)
+        model.to(device)
+        objective, beta = self._loss(fitted["_start"], model.decoder.is_linear)
+        plan = self._plan(settings, objective, beta, fitted["_seed"], rows, train)
+        training = Training(
+            model,
+            self._batches(model, train, settings),
+            self._batches(model, held_out, settings),
+            plan,
+            fitted["_start"],
+            self._saved if self._is_resumed else None,
+        )
+        architecture = fitted["_architecture"]
+        fitted |= {f"{name}_": value for name, value in settings.items()}
+        fitted |= {"encoder_": architecture.encoder, "decoder_": architecture.decoder}
+        fitted |= {"_known": known, "likelihood_": fitted_likelihood(known)}
+        fitted |= self._said_of_loss(objective, beta)
+        self._train(training, X, rows, fitted)
+
+    def _plan(self, settings, objective, beta, seed, *rows):
+        weights = {**objective.weights(), "kl": as_weight(beta)}
+        return Plan(
+            objective=objective,
+            weights={k: w for k, w in weights.items() if k in objective.names},
+            solver=self.solver,
+            learning_rate=settings["learning_rate"],
+            max_iter=settings["max_iter"],
+            tol=self.tol,
+            n_iter_no_change=settings["n_iter_no_change"],
+            seed=seed,
+            hidden_fraction=settings["hidden_fraction"],
+            rows=tuple(some.fingerprint() for some in rows),
         )
 
+    def _model(self, known, rows, train, settings):
+        """Return the model to train, and fitted attributes that say how it was made."""
+        sees_missing = rows.has_missing or settings["hidden_fraction"] > 0.0
+        if self._is_resumed:
+            sees_missing = sees_missing or self._architecture.sees_missing
+        networks = resolve_networks(self.get_params(deep=False), rows.n_features)
+        architecture = Architecture(
+            n_features=rows.n_features,
+            n_components=int(self.n_components),
+            encoder=networks[0],
+            decoder=networks[1],
+            has_path=self.init == "pca",
+            likelihood=known.likelihood,
+            prior=self._prior,
+            sees_missing=sees_missing,
+        )
+        if self._is_resumed:
+            return self._resumed_model(architecture)
+        seed = seed_from(self.random_state)
+        model = architecture.build(seed)
+        model.likelihood.fit_statistics(rows)
+        begun = start(model, train, self._objective.for_density())
+        return model, {"_architecture": architecture, "_seed": seed, "_start": begun}
+
     def _resumed_model(self, architecture):
-        """Return a copy of the fitted model, to be trained on."""
-        if repr(architecture) != repr(self._architecture):
+        """Return a copy of the fitted model, to be trained on, and how it was made."""
+        if identity(architecture) != identity(self._architecture):
             raise ValueError(
                 "warm_start=True requires the architecture of the fitted model. Got "
                 f"{architecture}, fitted was {self._architecture}. Set "
                 "warm_start=False to start again."
             )
-        return copy.deepcopy(self.module_)
+        kept = ("_architecture", "_seed", "_start")
+        return copy.deepcopy(self.module_), {name: vars(self)[name] for name in kept}
 
     def _split(self, rows, fraction):
         """Return (training rows, held-out rows or None)."""
@@ -290,73 +320,43 @@ class LatentTransformer(
     def _batches(model, rows, settings):
         if rows is None:
             return None
-        device = next(model.parameters()).device
         likelihood = model.likelihood
         prepare = None if likelihood.keeps_units else likelihood.prepare
-        return Batches.from_rows(rows, prepare, device, settings["batch_size"])
+        return Batches.from_rows(rows, prepare, model.device, settings["batch_size"])
 
-    def _plan(self, settings, weights, seed):
-        beta, code_share = weights
-        return Plan(
-            solver=self.solver,
-            learning_rate_init=settings["learning_rate_init"],
-            learning_rate=settings["learning_rate"],
-            alpha=self.alpha,
-            beta=beta,
-            code_share=code_share,
-            max_iter=settings["max_iter"],
-            tol=self.tol,
-            n_iter_no_change=settings["n_iter_no_change"],
-            seed=seed,
-            mask_fraction=settings["mask_fraction"],
-            average=self.average,
-            precision=self.precision,
-        )
-
-    def _train(self, training, X, rows, static):
-        """Run a training, telling callbacks, and set the fitted attributes at once."""
+    def _train(self, training, X, rows, fitted):
+        """Train, report to callbacks, and set all fitted attributes together."""
         tasks = epoch_tasks(self, X, training.plan.max_iter)
 
         def snapshot():
-            outcome = self._outcome(copy.deepcopy(training.model), training)
-            return {**static, **outcome}
+            return {**fitted, **self._outcome(copy.deepcopy(training.model), training)}
 
         def end():
             if self.verbose:
-                print(training.history.report())
+                print(training.state.history.report())
             return tasks.end(snapshot)
 
         training.run(tasks.begin, end)
-        last = training.snapshot().to_arrays() if self.warm_start else None
-        training.finish()
-        if training.stays_linear:
-            # The start needs no rows held out.
-            start(training.model, rows, self._objective)
+        saved = training.save(with_arrays=self.warm_start)
+        training.finish(rows)
         outcome = self._outcome(training.model, training)
-        outcome["_resumed"] = Resumed(
-            last,
-            self.solver,
-            outcome["n_iter_"],
-            training.history,
-        )
-        vars(self).update(static, **outcome)
+        vars(self).update(fitted, **outcome, _saved=saved)
         tasks.finish(snapshot)
-        self._warn_of_idle_components()
 
     def _outcome(self, model, training):
-        """Return what a training has led to, as fitted attributes."""
+        """Return the result of training, as fitted attributes."""
         information, moments = self._describe_components(model, training.train)
         model.order_components(information, moments)
-        history = training.history.copy()
+        history = training.state.history.copy()
         return {
             "module_": model,
             "n_components_": len(information),
-            self._information_name: information[model.order].cpu().numpy(),
-            "n_iter_": training.first_epoch + training.n_epochs,
-            "best_loss_": training.best.loss,
+            "n_iter_": training.n_iter,
+            "best_loss_": training.acceptance.loss,
             "loss_curve_": history.loss,
-            "reconstruction_curve_": history.reconstruction,
+            "term_curves_": history.terms,
             "validation_curve_": history.validation or None,
+            **self._said_of_components(information[model.order].cpu(), training),
         }
 
     def _warn_of_idle_components(self):
@@ -364,27 +364,34 @@ class LatentTransformer(
 
     @torch.inference_mode()
     def _describe_components(self, model, batches):
-        """Return (K,) information and (K, D) covariance with the encoder's inputs."""
+        """Return (K,) information and (K, n_inputs) covariance with the inputs."""
         total = batches.weights.double().sum()
         center = h_center = moments = information = 0.0
-        for x, weights in batches.in_order():
-            weights = weights.double() / total
-            center = center + weights @ model.posterior(x)[0].double()
-            h_center = h_center + weights @ model.inputs(x).double()
-        for x, weights in batches.in_order():
-            weights = weights.double() / total
-            carried = self._information(model, x, center.to(x.dtype)).double()
+        for batch in batches.in_order():
+            weights = batch.weights.double() / total
+            center = center + weights @ model.posterior_mean(batch).double()
+            h_center = h_center + weights @ model.inputs(batch).double()
+        for batch in batches.in_order():
+            weights = batch.weights.double() / total
+            mean = model.posterior_mean(batch)
+            carried = self._information(model, batch, center.to(mean.dtype)).double()
             information = information + weights @ carried
-            z = (model.posterior(x)[0].double() - center) * weights[:, None]
-            moments = moments + z.T @ (model.inputs(x) - h_center)
+            z = (mean.double() - center) * weights[:, None]
+            moments = moments + z.T @ (model.inputs(batch) - h_center)
         return information, moments
 
-    def _check_fitted_X(self, X):
+    def _map(self, function, X):
+        """Return function(model, batch) of all rows."""
+        cells = self._read(X)
+        return map_rows(self.module_, function, cells)
+
+    def _read(self, X):
+        """Return the cells of rows that were passed to the fitted model."""
         check_is_fitted(self)
         return check_rows(self, X, self._known, self.handle_unknown)
 
     def missing_cells(self, X):
-        """Return which cells are missing, among them unknown categories if asked.
+        """Return which cells are missing; unknown categories may count as missing.
 
         Parameters
         ----------
@@ -394,15 +401,11 @@ class LatentTransformer(
         -------
         missing : ndarray of bool of shape (n_samples, n_features)
         """
-        return np.isnan(self._check_dense_X(X))
+        return np.isnan(self._read_dense(X)[:])
 
-    def _check_dense_X(self, X):
-        if scipy.sparse.issparse(X):
-            raise TypeError(
-                "Filling cells requires dense rows. Got a sparse matrix, whose cells "
-                "are known to be zero where none is stored. Pass X.toarray()."
-            )
-        return self._check_fitted_X(X)
+    def _read_dense(self, X):
+        refuse_sparse(X)
+        return self._read(X)
 
     def _as_in_fit(self, values, like=None):
         """Return rows of numbers and codes as what `fit` was given: array or table.
@@ -411,7 +414,7 @@ class LatentTransformer(
         """
         layout = self._known.layout
         index = like.index if library_of(like) == "pandas" else None
-        return layout.decode(layout.rounded(values), index)
+        return layout.decode(values, index)
 
     # scikit-learn's protocols
 
@@ -422,7 +425,7 @@ class LatentTransformer(
     @property
     def device_(self):
         """Device that the fitted model is on."""
-        return str(self.module_.sign.device)
+        return str(self.module_.device)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "module_")
@@ -437,7 +440,7 @@ class LatentTransformer(
     def __getstate__(self):
         """Return the state with NumPy arrays in place of tensors.
 
-        What was fitted on a GPU then loads on a machine without one.
+        A model fitted on a GPU can then be loaded on a machine without one.
         """
         state = dict(super().__getstate__())
         if "module_" in state:
@@ -468,7 +471,7 @@ class LatentTransformer(
 
 
 def _available(device):
-    """Return the device asked for, or the CPU where it is not there."""
+    """Return the device, or the CPU where it is not available."""
     try:
         return resolve_device(device)
     except (RuntimeError, ValueError):

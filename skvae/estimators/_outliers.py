@@ -1,26 +1,29 @@
 """Outlier detection: rows of low density."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._batches import canonical_rows
-from skvae._checks import learn_columns
-from skvae._density import DensityModel, parameters_shared
-from skvae._marginal import Marginal
-from skvae._sklearn import Interval, StrOptions, check_sample_weight
-from skvae.likelihoods import LIKELIHOODS, Likelihood
+from skvae._sklearn import (
+    Interval,
+    check_sample_weight,
+)
+from skvae.estimators._base import AUTO, COUNT, unchanged_on_error
+from skvae.estimators._inner import DensityEstimator
+from skvae.estimators._marginal import Marginal
+from skvae.likelihoods import learn_columns
+from skvae.table import canonical_rows
 
 LARGE = 0.99
-"""Part of the training rows whose surprises are below one, in scores."""
+"""Fraction of the training rows whose surprises are below one, in scores."""
 
 CONTAMINATION = 0.1
-"""Part of the training rows that are taken for outliers by default."""
+"""Fraction of the training rows that are labeled outliers by default."""
 
 
-class VAEOutlierDetector(OutlierMixin, BaseEstimator):
+class VAEOutlierDetector(OutlierMixin, DensityEstimator):
     r"""Outliers as rows that are improbable, as a whole or cell by cell.
 
     A row has two surprises: that of the whole row under a variational autoencoder, and
@@ -28,13 +31,13 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
 
     .. math:: s_1(x) = -\log p(x), \qquad s_2(x) = -\sum_j \log p_j(x_j).
 
-    Each is brought to a scale on which the median of the training rows is 0 and their
-    99 % quantile is 1, which a few outliers among them hardly move, and the score of a
-    row is minus the larger one: the maximum of an ensemble [1]_. The first finds rows
-    that go against how columns belong together; the second, rows with extreme values,
-    which a flexible model may have learned to expect. Since training rows may hold
-    outliers, those whose cells are the most surprising are left out when the model is
-    fitted, as in trimmed likelihood [2]_.
+    Each is scaled so that the median of the training rows is 0 and their 99 % quantile
+    is 1; a few outliers among them hardly move these two. The score of a row is minus
+    the larger surprise: the maximum of an ensemble [1]_. The first surprise finds rows
+    whose cells do not fit together; the second finds rows with extreme cells, which a
+    flexible model may have learned. Since training rows may contain outliers, the model
+    is not fitted to those with the most surprising cells, as in trimmed likelihood
+    [2]_.
 
     Surprises are summed over columns of any kind, log-densities and log-masses alike,
     and over observed cells only.
@@ -42,29 +45,30 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
     Parameters
     ----------
     n_components : int, default=2
-        Number of latent components of the model.
+        Number of latent components of the default model.
+    estimator : VAETransformer, default=None
+        The model to fit. None: a :class:`VAETransformer` with default settings apart
+        from this detector's `n_components`, `likelihood`, `max_iter` and
+        `handle_unknown`. If an estimator is given, these must have their defaults, or
+        its values: set its own parameters instead, such as `estimator__n_components`.
+        Settings of its objective that are "auto" do not trade density for
+        reconstructions here.
     contamination : "auto" or float, default="auto"
-        Part of the training rows that are outliers, in (0, 0.5]; it sets where
-        `predict` draws the line. `"auto"`: 0.1. Scores do not depend on it.
+        Fraction of the training rows that are outliers, in (0, 0.5]; it sets the
+        threshold of `predict`. `"auto"`: 0.1. Scores do not depend on it.
     trim : float, default=0.1
-        Part of the training rows, those with the most surprising cells, that the model
-        is not fitted to, in [0, 0.5].
+        Fraction of the training rows, those with the most surprising cells, that the
+        model is not fitted to, in [0, 0.5].
     likelihood : str, Likelihood, dict or list, default="auto"
         What a column is; see :class:`VAETransformer`.
-    hidden_layer_sizes : "auto", int or array-like of int, default="auto"
-        Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
     max_iter : "auto" or int, default="auto"
-        Most epochs.
-    tol : float or None, default=0.01
-        Least improvement, in nats per row, that counts as one.
+        Largest number of epochs.
     n_draws : int, default=128
         Number of draws of z from which a density is estimated, the same for all rows.
     handle_unknown : {"error", "missing"}, default="error"
-        What becomes of a category that was not there in `fit`.
-    device : str or torch.device, default="auto"
-        Where to train and answer.
+        Whether a category that was not seen in `fit` is an error or a missing cell.
     random_state : int, RandomState instance or None, default=None
-        Seed of all draws.
+        Seed of all draws. If an estimator is given, None keeps the estimator's own.
     verbose : bool, default=False
         Print the losses of each epoch.
 
@@ -101,51 +105,44 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
     >>> from sklearn.datasets import load_iris
     >>> from skvae import VAEOutlierDetector
     >>> X = load_iris().data
-    >>> detector = VAEOutlierDetector(max_iter=50, tol=None, random_state=0).fit(X)
+    >>> detector = VAEOutlierDetector(random_state=0).fit(X)
     >>> detector.predict([[5.1, 3.5, 1.4, 0.2], [5.1, 3.5, 1.4, 6.0]])
     array([ 1, -1])
     """
 
     _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "contamination": [
-            StrOptions({"auto"}),
-            Interval(Real, 0, 0.5, closed="right"),
-        ],
+        **DensityEstimator._parameter_constraints,
+        "contamination": [AUTO, Interval(Real, 0, 0.5, closed="right")],
         "trim": [Interval(Real, 0, 0.5, closed="both")],
-        "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, dict, list],
-        "n_draws": [Interval(Integral, 1, None, closed="left")],
+        "n_draws": [COUNT],
     }
 
     def __init__(
         self,
         n_components=2,
         *,
+        estimator=None,
         contamination="auto",
         trim=0.1,
         likelihood="auto",
-        hidden_layer_sizes="auto",
         max_iter="auto",
-        tol=0.01,
         n_draws=128,
         handle_unknown="error",
-        device="auto",
         random_state=None,
         verbose=False,
     ):
         self.n_components = n_components
+        self.estimator = estimator
         self.contamination = contamination
         self.trim = trim
         self.likelihood = likelihood
-        self.hidden_layer_sizes = hidden_layer_sizes
         self.max_iter = max_iter
-        self.tol = tol
         self.n_draws = n_draws
         self.handle_unknown = handle_unknown
-        self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
+    @unchanged_on_error
     def fit(self, X, y=None, sample_weight=None):
         """Fit the model to X and set the threshold.
 
@@ -164,31 +161,28 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
             The fitted detector.
         """
         self._validate_params()
-        model = DensityModel()
-        model.set_params(**parameters_shared(self, model))
-        rows, known = learn_columns(model, X, self.handle_unknown)
-        weights = check_sample_weight(sample_weight, rows)
-        self._marginal = Marginal(known.likelihood, canonical_rows(rows, weights))
-        usual = self._marginal.log_prob(rows)
+        model = self._inner_model()
+        cells, known = learn_columns(model, X, model.handle_unknown)
+        weights = check_sample_weight(sample_weight, cells)
+        self._marginal = Marginal(known.likelihood, canonical_rows(cells, weights))
+        usual = self._marginal.log_prob(cells)
         kept = weights * (usual > _threshold(usual, weights, self.trim))
-        self.estimator_ = model.fit(X, sample_weight=kept)
-        self.n_features_in_ = self.estimator_.n_features_in_
-        self.n_iter_ = self.estimator_.n_iter_
-        surprises = self._surprises(X)
+        self._fit_model(model, cells, known, kept, X)
+        surprises = self._surprises(cells)
         usual, large = (
-            np.array([_threshold(s, weights, part) for s in surprises.T])
-            for part in (0.5, LARGE)
+            np.array([_threshold(s, weights, fraction) for s in surprises.T])
+            for fraction in (0.5, LARGE)
         )
         self._usual, self._span = usual, np.where(large > usual, large - usual, 1.0)
-        part = CONTAMINATION if self.contamination == "auto" else self.contamination
-        self.offset_ = _threshold(self._scores(surprises), weights, part)
+        is_auto = self.contamination == "auto"
+        fraction = CONTAMINATION if is_auto else self.contamination
+        self.offset_ = _threshold(self._scores(surprises), weights, fraction)
         return self
 
-    def _surprises(self, X):
+    def _surprises(self, cells):
         """Return the surprise of whole rows and that of their cells, (n, 2)."""
-        rows = self.estimator_._check_fitted_X(X)
-        whole = self.estimator_.score_samples(X, n_draws=self.n_draws)
-        return -np.stack((whole, self._marginal.log_prob(rows)), axis=1)
+        whole = self.estimator_._score_cells(cells, "importance", self.n_draws)
+        return -np.stack((whole, self._marginal.log_prob(cells)), axis=1)
 
     def _scores(self, surprises):
         """Return minus the larger of two surprises (n, 2), on the scores' scale."""
@@ -208,7 +202,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
             surprising as their 99 % quantile; for log-densities see `estimator_`.
         """
         check_is_fitted(self)
-        return self._scores(self._surprises(X))
+        return self._scores(self._surprises(self.estimator_._read(X)))
 
     def decision_function(self, X):
         """Return `score_samples` minus the threshold: negative for outliers.
@@ -236,25 +230,19 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         """
         return np.where(self.decision_function(X) < 0.0, -1, 1)
 
-    @property
-    def feature_names_in_(self):
-        """Column names, if they are all strings."""
-        return self.estimator_.feature_names_in_
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
         tags.input_tags.sparse = True
         return tags
 
 
-def _threshold(scores, weights, part):
-    """Return a number above scores with at most this part of the weight.
+def _threshold(scores, weights, fraction):
+    """Return a number above scores with at most this fraction of the weight.
 
     It lies halfway between two scores, so that rounding moves no row across it; scores
     that are equal but for rounding stay on one side, as repeated rows must.
     """
-    # Rows without weight are as good as absent.
+    # Rows of weight zero count as absent.
     scores, weights = scores[weights > 0.0], weights[weights > 0.0]
     order = np.argsort(scores)
     scores, weights = scores[order], weights[order]
@@ -262,7 +250,8 @@ def _threshold(scores, weights, part):
     begins = np.flatnonzero(np.r_[True, is_new])
     ends = np.r_[begins[1:], len(scores)] - 1
     cumulated = np.add.reduceat(weights, begins).cumsum()
-    n_below = np.searchsorted(cumulated, part * cumulated[-1] * (1.0 + 1e-9), "right")
+    most = fraction * cumulated[-1] * (1.0 + 1e-9)
+    n_below = np.searchsorted(cumulated, most, "right")
     if n_below == 0:
         return float(scores[0] - 1e-6 * (1.0 + abs(scores[0])))
     return float(0.5 * (scores[ends[n_below - 1]] + scores[begins[n_below]]))

@@ -1,13 +1,12 @@
-"""Columns as if they were independent: the model without any z."""
+"""Independent columns: the model without z."""
 
 from typing import Any
 
 import numpy as np
 import torch
 
-from skvae._batches import Rows, has_missing, row_slices
-from skvae._sparse import SparseRows
 from skvae.likelihoods import Likelihood
+from skvae.table import Batch, Cells, Rows, row_slices
 
 
 class Marginal:
@@ -25,29 +24,31 @@ class Marginal:
         self.likelihood, self.n_features = likelihood, rows.n_features
         self.model = likelihood.build(rows.n_features)
         self.model.fit_statistics(rows)
-        usual = self.model.marginal_inputs()
-        variance: Any = 0.0
-        for X, weights in rows.chunks():
-            x = torch.from_numpy(self.model.prepare(X))
-            squares = (self._inputs(x) - usual).square()
-            variance = variance + torch.from_numpy(weights) @ squares
+        usual = self.model.linearized().inputs
+
+        def squares(X: np.ndarray, weights: np.ndarray) -> torch.Tensor:
+            batch = self._batch(X, rows.has_missing)
+            h = self.model.encoder_inputs(batch.x, batch.observed).double()
+            return torch.from_numpy(weights) @ (h - usual).square()
+
+        variance = rows.reduce(squares)
         # Without z, all that varies is noise.
         self.model.start_noise(variance / rows.weights.sum())
         self.model.double()
 
-    def _inputs(self, x: torch.Tensor) -> torch.Tensor:
-        return self.model.encoder_inputs(x, ~torch.isnan(x)).double()
+    def _batch(self, X: np.ndarray, has_missing: bool) -> Batch:
+        return Batch.of(torch.from_numpy(self.model.prepare(X)), has_missing)
 
     @torch.inference_mode()
-    def log_prob(self, X: np.ndarray | SparseRows) -> np.ndarray:
+    def log_prob(self, cells: Cells) -> np.ndarray:
         """Return the log-density of each row's observed cells, float64."""
-        scores = np.empty(len(X))
-        outputs, misses = self.model.marginal_outputs(), has_missing(X)
-        for part in row_slices(*X.shape):
-            x = torch.from_numpy(self.model.prepare(X[part])).double()
-            observed = ~torch.isnan(x) if misses else None
-            cells = outputs.expand(len(x), -1)
-            scores[part] = self.model.log_prob(cells, x, observed).numpy()
+        scores = np.empty(len(cells))
+        usual = self.model.linearized().outputs
+        for part in row_slices(*cells.shape):
+            batch = self._batch(cells[part], cells.has_missing)
+            outputs = usual.expand(len(batch), -1)
+            log_prob = self.model.log_prob(outputs, batch.x.double(), batch.observed)
+            scores[part] = log_prob.numpy()
         return scores
 
     def __getstate__(self) -> dict[str, Any]:

@@ -8,22 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._batches import has_missing
 from skvae._model import Model
-from skvae._sparse import SparseRows
 from skvae.likelihoods import LikelihoodModel
+from skvae.table import Batch, Cells
 
 CHUNK_ROWS = 4096
-
-DENSE_VALUES = 1 << 22
-"""Most cells of sparse rows that are dense at a time: 32 MB."""
 
 
 def _in_type(model: Model, dtype: np.dtype) -> Model:
     """Return a copy of the model, in a floating-point type.
 
-    Float64 questions get float64 answers: float32 products round differently in
-    batches of different shapes, which would make a row's answer depend on others.
+    Float64 rows are answered in float64: float32 products round differently in batches
+    of different shapes, which would make a row's answer depend on others.
     """
     return copy.copy(model) if dtype == np.float32 else copy.deepcopy(model).double()
 
@@ -35,12 +31,12 @@ def _as_tensor(X: np.ndarray, dtype: np.dtype) -> Tensor:
 
 @contextmanager
 def own_modes(inference: bool) -> Iterator[None]:
-    """Run without what the caller's torch is set to: gradients or not, autocast.
+    """Run independently of the caller's torch modes: gradients, autocast.
 
     Parameters
     ----------
     inference : bool
-        Whether gradients are neither needed now nor ever of what is made here.
+        Whether no gradient is needed, now or later, of tensors made here.
     """
     with (
         torch.inference_mode(inference),
@@ -54,23 +50,29 @@ def own_modes(inference: bool) -> Iterator[None]:
 @own_modes(inference=True)
 def map_rows(
     model: Model,
-    function: Callable[[Model, Tensor], Tensor],
-    X: np.ndarray | SparseRows,
+    function: Callable[[Model, Batch], Tensor],
+    cells: Cells,
     n_rows: int = CHUNK_ROWS,
 ) -> np.ndarray:
-    """Return function(model, x) of rows X in model units, in the type of `X`."""
-    dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+    """Return function(model, batch) of all rows, in the floating-point type of cells.
+
+    Parameters
+    ----------
+    model : Model
+    function : callable
+        Gives (B, ...) for a batch of B rows.
+    cells : Cells
+    n_rows : int, default=4096
+        Most rows at a time.
+    """
+    dtype = np.dtype(np.float32 if cells.dtype == np.float32 else np.float64)
     model = _in_type(model, dtype)
-    model.may_miss = has_missing(X)
     answers = np.empty(0)
-    if isinstance(X, SparseRows):
-        n_rows = min(n_rows, max(1, DENSE_VALUES // X.shape[1]))
-    for begin in range(0, len(X), n_rows):
-        part = slice(begin, begin + n_rows)
-        x = _as_tensor(model.likelihood.prepare(X[part]), dtype)
-        answer = function(model, x.to(model.sign.device))
-        if not begin:
-            answers = np.empty((len(X), *answer.shape[1:]), dtype=dtype)
+    for part in cells.slices(n_rows):
+        x = _as_tensor(model.likelihood.prepare(cells[part]), dtype)
+        answer = function(model, Batch.of(x.to(model.device), cells.has_missing))
+        if not part.start:
+            answers = np.empty((len(cells), *answer.shape[1:]), dtype=dtype)
         torch.from_numpy(answers[part]).copy_(answer)
     return answers
 
@@ -82,12 +84,12 @@ def decode(
     function: Callable[[LikelihoodModel, Tensor], Tensor],
     n_rows: int = CHUNK_ROWS,
 ) -> np.ndarray:
-    """Return function(likelihood, outputs) at points Z, in the type of `Z`."""
+    """Return function(likelihood, outputs) at a user's points, in the type of `Z`."""
     model = _in_type(model, Z.dtype)
     answers = np.empty((len(Z), model.likelihood.n_features), dtype=Z.dtype)
     for begin in range(0, len(Z), n_rows):
         part = slice(begin, begin + n_rows)
-        z = _as_tensor(Z[part], Z.dtype).to(model.sign.device)
-        answer = function(model.likelihood, model.decode(z))
+        z = model.to_network(_as_tensor(Z[part], Z.dtype).to(model.device))
+        answer = function(model.likelihood, model.decoder(z))
         torch.from_numpy(answers[part]).copy_(answer)
     return answers

@@ -1,0 +1,140 @@
+"""The one place where "auto" becomes a number, from the shape of the data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from skvae.networks import Network, Perceptron
+from skvae.objectives import Objective, as_objective
+from skvae.schedules import (
+    Constant,
+    Progress,
+    Schedule,
+    Weight,
+    as_learning_rate,
+    as_weight,
+)
+from skvae.training import Start
+
+N_STEPS = 4000
+"""Optimizer steps of a default fit, if the number of epochs is within its bounds."""
+
+MEAN_FRACTION, WEAK_MEAN_FRACTION = 0.4, 0.1
+"""Fractions of the rows of a batch that are decoded at the mean of their posterior,
+where the linear start is strong and where it is weak."""
+
+HIDDEN_FRACTION = 1.0
+"""Largest fraction of the cells that a default fit hides, where cells are missing."""
+
+
+def resolve(params: Mapping[str, Any], n_rows: int, missing: bool) -> dict[str, Any]:
+    """Return the settings of a fit, with every "auto" replaced by its formula.
+
+    Parameters
+    ----------
+    params : mapping
+        Parameters of an estimator.
+    n_rows : int
+        Number of distinct rows.
+    missing : bool
+        Whether rows of `fit` have missing cells.
+
+    Returns
+    -------
+    settings : dict
+        `learning_rate` (a schedule), `batch_size`, `validation_fraction`, `max_iter`,
+        `n_iter_no_change`, `hidden_fraction`.
+    """
+
+    def given(name: str, auto: Any) -> Any:
+        value = params[name]
+        return auto if isinstance(value, str) and value == "auto" else value
+
+    batch_size = min(int(given("batch_size", 128)), n_rows)
+    # Fewer than 200 rows cannot tell good states from lucky ones, but small sets cannot
+    # spare as many.
+    held_out = min(0.2, max(0.1, 200 / n_rows))
+    epochs = min(300, max(10, round(N_STEPS * batch_size / n_rows)))
+    max_iter = int(given("max_iter", epochs))
+    return {
+        "learning_rate": as_learning_rate(params["learning_rate"]),
+        "batch_size": batch_size,
+        "validation_fraction": float(given("validation_fraction", held_out)),
+        "max_iter": max_iter,
+        "n_iter_no_change": int(given("n_iter_no_change", max(10, max_iter // 5))),
+        "hidden_fraction": float(given("hidden_fraction", HIDDEN_FRACTION * missing)),
+    }
+
+
+def resolve_networks(
+    params: Mapping[str, Any], n_columns: int
+) -> tuple[Network, Network]:
+    """Return the specs of encoder and decoder.
+
+    Parameters
+    ----------
+    params : mapping
+        Parameters of an estimator.
+    n_columns : int
+        Number of columns of `X`.
+    """
+    encoder, decoder = params["encoder"], params["decoder"]
+    short = {name: params[name] for name in ("hidden_layer_sizes", "activation")}
+    if encoder is None and decoder is None:
+        encoder = Perceptron(**short)
+    else:
+        _refuse_short_form(short, "decoder" if encoder is None else "encoder")
+    encoder = decoder.mirrored() if encoder is None else encoder
+    decoder = encoder.mirrored() if decoder is None else decoder
+    return encoder.resolved(n_columns), decoder.resolved(n_columns)
+
+
+def _refuse_short_form(short: Mapping[str, Any], network: str) -> None:
+    for name, value in short.items():
+        if not (isinstance(value, str) and value == "auto"):
+            raise ValueError(
+                f"{name} must be 'auto' where {network} is given. Got {value!r}. Leave "
+                f"it out, or give it to the network: {network}=Perceptron({name}=...)."
+            )
+
+
+def resolve_loss(
+    objective: str | Objective,
+    beta: str | float | Schedule | Weight,
+    start: Start,
+    is_linear: bool,
+) -> tuple[Objective, Schedule | Weight]:
+    """Return the objective and the weight of its KL term.
+
+    Parameters
+    ----------
+    objective : str or Objective
+    beta : "auto", float, Schedule or Weight
+        Parameters of an estimator.
+    start : Start
+        What training starts from.
+    is_linear : bool
+        Whether the model stays linear: then reconstructions gain nothing from giving up
+        density.
+    """
+    objective = as_objective(objective)
+    fraction = WEAK_MEAN_FRACTION if start.is_weak else MEAN_FRACTION
+    is_auto = isinstance(beta, str)
+    trades = is_auto and start.is_exact and not is_linear
+    objective = objective.resolved(fraction if trades else 0.0)
+    value: Any = objective.default_beta(start.is_weak) if is_auto else beta
+    value = value if isinstance(value, Schedule | Weight) else Constant(float(value))
+    _check_beta(objective, value)
+    return objective, value
+
+
+def _check_beta(objective: Objective, beta: Schedule | Weight) -> None:
+    """Raise ValueError if the loss would have no useful lower bound."""
+    weight = as_weight(beta)
+    ends = (Progress(epoch, 1.0) for epoch in (0.0, 1.0))
+    least = min(weight.value(weight.start(), end) for end in ends)
+    if least < objective.least_beta:
+        raise ValueError(
+            f"objective={objective!r} requires beta >= {objective.least_beta:g} "
+            f"throughout. Got {beta!r}, which is {least:g} at one end. Use "
+            f"beta={objective.least_beta}, or objective='elbo'."
+        )
