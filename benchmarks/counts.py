@@ -1,75 +1,65 @@
-"""Counts of single cells: densities and clusters beside FactorAnalysis and PCA.
+"""Counts of single cells: densities and clusters beside FactorAnalysis and PCA."""
 
-    python benchmarks/counts.py --out counts.jsonl --seeds 0 1 2
-    python benchmarks/counts.py --out counts.jsonl --report docs/benchmarks
-
-Every fit uses one thread and appends a line to the results; what is there already is
-not run again. The second command writes the table. Sets are read from the folder
-`counts` of the one that SKVAE_DATA names.
-"""
-
-import time
-from functools import partial
-from itertools import product
-
+import claims
+import data
 import numpy as np
-import scipy.sparse as sp
-from _datasets import data_folder
-from _results import key, mean_over_seeds, read, record, run_or_report
-from scipy.special import log_ndtr, logsumexp
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA, FactorAnalysis
-from sklearn.metrics import adjusted_rand_score
+from harness import Method, scalars
+from pages import table
 
-from skvae import VAETransformer
-from skvae.likelihoods import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
-
-NAMES = ("starmap_mpfc", "worm_neuron", "mouse_bladder")
+SETS = ("starmap_mpfc", "worm_neuron", "mouse_bladder")
 N_COMPONENTS = 10
 N_COLUMNS = 1000
 N_DRAWS = 128
 WIDER = 1.5
-"""Standard deviation of draws, per one of the posterior of log1p counts."""
+"""Standard deviation of draws, in those of the posterior of log1p counts."""
+
+FA, PCA, TOTAL = "FactorAnalysis", "PCA", "PCA, same total"
+NB, ZINB = "negative binomial", "zero-inflated negative binomial"
+SIZES = "negative binomial, size factors"
+
+CASES = [(name, "counts") for name in SETS]
+METHODS = {
+    FA: Method("counts:factor_analysis"),
+    PCA: Method("counts:pca", {"same_total": False}),
+    TOTAL: Method("counts:pca", {"same_total": True}),
+    "Poisson": Method("counts:vae", {"likelihood": "poisson"}),
+    NB: Method("counts:vae", {"likelihood": "negative_binomial"}),
+    ZINB: Method("counts:vae", {"likelihood": "zero_inflated_negative_binomial"}),
+    SIZES: Method("counts:vae", {"likelihood": "size factors"}),
+    "data": Method("counts:dispersion"),
+}
+N_SEEDS, N_THREADS = 3, 1
 
 
-class Cells:
-    """Training and test rows of a set, and the type of each cell."""
+def problem(case, max_rows):
+    """Return training and test counts, and the types of the cells."""
+    import scipy.sparse as sp
 
-    def __init__(self, name, seed):
-        with np.load(data_folder() / "counts" / f"{name}.npz") as file:
-            parts = {key: file[key] for key in file.files if key != "genes"}
-        if "X" in parts:
-            X = sp.csr_matrix(parts["X"].astype(float))
-        else:
-            csr = (parts["data"].astype(float), parts["indices"], parts["indptr"])
-            X = sp.csr_matrix(csr, shape=parts["shape"])
-        order = np.random.default_rng(seed).permutation(X.shape[0])
-        test, train = np.split(order, [len(order) // 4])
-        columns = most_variable(X[train])
-        self.train = X[train][:, columns].toarray()
-        self.test = X[test][:, columns].toarray()
-        self.types, self.test_types = parts["labels"][train], parts["labels"][test]
-        self.n_types = len(np.unique(parts["labels"]))
-
-    def agreement(self, code):
-        """Return the adjusted Rand index of k-means and types, of test rows."""
-        index = []
-        for seed in range(5):
-            means = KMeans(self.n_types, n_init=10, random_state=seed)
-            index.append(adjusted_rand_score(self.test_types, means.fit_predict(code)))
-        return float(np.mean(index))
+    stored = data.arrays(f"counts/{case.data}")
+    X = stored.get("X")
+    if X is None:
+        parts = stored["data"].astype(float), stored["indices"], stored["indptr"]
+        X = sp.csr_matrix(parts, shape=stored["shape"]).toarray()
+    X, y = np.asarray(X, float), np.unique(stored["labels"], return_inverse=True)[1]
+    order = np.random.default_rng(case.seed).permutation(len(X))
+    test, train = np.split(order, [len(order) // 4])
+    train = train[:max_rows]
+    columns = most_variable(X[train])
+    rows = {"X": X[train][:, columns], "X_test": X[test][:, columns]}
+    return rows | {"y": y[train], "y_test": y[test], "seed": case.seed}
 
 
 def most_variable(X):
     """Return the columns of greatest variance of log1p, of those that vary."""
-    logs = X.log1p()
-    variance = logs.power(2).mean(axis=0).A1 - np.square(logs.mean(axis=0).A1)
+    variance = np.log1p(X).var(axis=0)
     columns = np.argsort(-variance, kind="stable")[:N_COLUMNS]
     return np.sort(columns[variance[columns] > 1e-12])
 
 
 def log_interval(low, high):
     """Return the logarithm of a standard normal's mass of intervals."""
+    from scipy.special import log_ndtr
+
     upper = low > 0.0
     low, high = np.where(upper, -high, low), np.where(upper, -low, high)
     ratio = np.minimum(log_ndtr(low) - log_ndtr(high), -1e-12)
@@ -79,9 +69,11 @@ def log_interval(low, high):
 def log_masses(model, X, seed):
     """Return log-masses that FactorAnalysis of log1p counts gives the counts.
 
-    Those of log1p(x - 1/2) to log1p(x + 1/2), to the lowest of all where x is 0:
-    importance-weighted over the components, as the densities of the others.
+    A count x has the interval from log1p(x - 1/2) to log1p(x + 1/2), and 0 all below.
+    The mean over components is importance-weighted, as for the VAE.
     """
+    from scipy.special import logsumexp
+
     loadings, deviations = model.components_, np.sqrt(model.noise_variance_)
     precision = np.eye(len(loadings)) + (loadings / deviations**2) @ loadings.T
     root = WIDER * np.linalg.cholesky(np.linalg.inv(precision))
@@ -97,205 +89,116 @@ def log_masses(model, X, seed):
     return logsumexp(weights, axis=0) - np.log(N_DRAWS)
 
 
-def factor_analysis(cells, seed):
-    """Return measures of FactorAnalysis of log1p counts, of discrete rows and not."""
-    model = FactorAnalysis(N_COMPONENTS, random_state=seed).fit(np.log1p(cells.train))
-    logs = np.log1p(cells.test)
+def factor_analysis(problem):
+    """Fit FactorAnalysis to log1p counts; the mean density and mass of counts."""
+    from sklearn.decomposition import FactorAnalysis
+
+    model = FactorAnalysis(N_COMPONENTS, random_state=problem.seed)
+    model.fit(np.log1p(problem.X))
+    logs = np.log1p(problem.X_test)
     # The density of counts is that of their logarithms over d x / d log1p(x) = 1 + x.
     density = model.score_samples(logs) - logs.sum(axis=1)
-    return {
-        "density": float(density.mean()),
-        "mass": float(log_masses(model, cells.test, seed).mean()),
-        "ari": cells.agreement(model.transform(logs)),
-    }
+    mass = log_masses(model, problem.X_test, problem.seed)
+    ari = agreement(model.transform(logs), problem.y_test)
+    return {"density": density.mean(), "mass": mass.mean(), "ari": ari}
 
 
-def pca(cells, seed, share=False):
-    """Return measures of PCA of log1p counts, at the same total if asked."""
-    typical = np.median(cells.train.sum(axis=1))
+def pca(problem):
+    """Fit PCA to log1p counts, brought to the same total if asked."""
+    from sklearn.decomposition import PCA
+
+    typical = np.median(problem.X.sum(axis=1))
 
     def logs(X):
         total = np.maximum(X.sum(axis=1, keepdims=True), 1.0)
-        return np.log1p(X * (typical / total if share else 1.0))
+        return np.log1p(X * (typical / total if problem.same_total else 1.0))
 
-    model = PCA(N_COMPONENTS, random_state=seed).fit(logs(cells.train))
-    return {"ari": cells.agreement(model.transform(logs(cells.test)))}
+    model = PCA(N_COMPONENTS, random_state=problem.seed).fit(logs(problem.X))
+    return {"ari": agreement(model.transform(logs(problem.X_test)), problem.y_test)}
 
 
-def vae(cells, seed, likelihood):
-    """Return measures of a VAE."""
-    model = VAETransformer(
-        N_COMPONENTS, likelihood=likelihood, n_iter_no_change=10, random_state=seed
-    )
-    model.fit(cells.train)
-    scores = model.score_samples(cells.test, n_draws=N_DRAWS)
+def vae(problem):
+    """Fit a VAE with a likelihood of counts."""
+    from skvae import VAETransformer
+    from skvae.likelihoods import NegativeBinomial
+
+    has_total = problem.likelihood == "size factors"
+    likelihood = NegativeBinomial(True) if has_total else problem.likelihood
+    settings = {"n_iter_no_change": 10, "random_state": problem.seed}
+    model = VAETransformer(N_COMPONENTS, likelihood=likelihood, **settings)
+    scores = model.fit(problem.X).score_samples(problem.X_test, n_draws=N_DRAWS)
     return {
-        "given_total" if likelihood.size_factor else "mass": float(scores.mean()),
-        "ari": cells.agreement(model.transform(cells.test)),
+        "given_total" if has_total else "mass": scores.mean(),
+        "ari": agreement(model.transform(problem.X_test), problem.y_test),
         "n_iter": model.n_iter_,
-        "start": -model.validation_curve_[0],
-        "best": -model.best_loss_,
+        "start_loglik": -model.validation_curve_[0],
+        "best_loglik": -model.best_loss_,
     }
 
 
-def dispersion(cells, seed):
-    """Return variance over mean of counts, the total and type of a row being known.
+def dispersion(problem):
+    """Return variance over mean of counts at known total and type of a row.
 
     Of columns with a mean count above 0.1, the median. Chance alone makes it one.
     """
-    X = cells.train
     squares = expected = 0.0
-    for kind in np.unique(cells.types):
-        rows = X[cells.types == kind]
-        share = rows.sum(axis=0) / max(rows.sum(), 1.0)
-        mean = rows.sum(axis=1, keepdims=True) * share
+    for kind in np.unique(problem.y):
+        rows = problem.X[problem.y == kind]
+        frequency = rows.sum(axis=0) / max(rows.sum(), 1.0)
+        mean = rows.sum(axis=1, keepdims=True) * frequency
         squares = squares + np.square(rows - mean).sum(axis=0)
         expected = expected + mean.sum(axis=0)
-    frequent = X.mean(axis=0) > 0.1
-    return {"dispersion": float(np.median(squares[frequent] / expected[frequent]))}
+    frequent = problem.X.mean(axis=0) > 0.1
+    return {"dispersion": np.median(squares[frequent] / expected[frequent])}
 
 
-METHODS = {
-    "data": dispersion,
-    "FactorAnalysis": factor_analysis,
-    "PCA": pca,
-    "PCA, same total": lambda cells, seed: pca(cells, seed, share=True),
-    "Poisson": lambda cells, seed: vae(cells, seed, Poisson()),
-    "NB": lambda cells, seed: vae(cells, seed, NegativeBinomial()),
-    "ZINB": lambda cells, seed: vae(cells, seed, ZeroInflatedNegativeBinomial()),
-    "NB, size factors": lambda cells, seed: vae(cells, seed, NegativeBinomial(True)),
-}
+def agreement(Z, types):
+    """Return the adjusted Rand index of k-means and types, a mean over 5 starts."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_rand_score
+
+    models = (KMeans(types.max() + 1, n_init=10, random_state=i) for i in range(5))
+    index = [adjusted_rand_score(types, model.fit_predict(Z)) for model in models]
+    return float(np.mean(index))
 
 
-def measure(cells, method, seed):
-    """Return the measures of a method, and its CPU time."""
-    begin = time.process_time()
-    measures = METHODS[method](cells, seed)
-    return {**measures, "cpu": time.process_time() - begin}
-
-
-def run(path, names, methods, seeds):
-    """Run what is not in the results yet."""
-    done = read(path)
-    for seed, name in product(seeds, names):
-        cells = None
-        for method in methods:
-            line = {"name": name, "method": method, "seed": seed}
-            if key(line) not in done:
-                cells = cells or Cells(name, seed)
-                record(path, line, partial(measure, cells, method, seed))
-
-
-def table(results, measure, methods, form):
-    """Return a reStructuredText table, a row per method."""
-    lines = [".. list-table::", "   :header-rows: 1", "", "   * - Method"]
-    lines += [f"     - {name}" for name in NAMES]
-    for method in methods:
-        lines.append(f"   * - {method}")
-        values = [
-            mean_over_seeds(results, None, name, method, measure) for name in NAMES
-        ]
-        lines += [f"     - {'' if v is None else format(v, form)}" for v in values]
-    return "\n".join(lines)
-
-
-def report(path, folder):
-    """Write the page, and print whether the claims hold."""
-    results = read(path)
-    own = [m for m in METHODS if m != "data"]
-    unconditional = ("FactorAnalysis", "Poisson", "NB", "ZINB")
-    conditional = ("NB, size factors",)
-    page = PAGE.format(
-        n_components=N_COMPONENTS,
-        n_columns=N_COLUMNS,
-        n_draws=N_DRAWS,
-        n_seeds=len({seed for *_, seed in results}),
-        mass=table(results, "mass", unconditional, ".1f"),
-        density=table(results, "density", ("FactorAnalysis",), ".1f"),
-        given_total=table(results, "given_total", conditional, ".1f"),
-        dispersion=table(results, "dispersion", ("data",), ".2f"),
-        ari=table(results, "ari", own, ".3f"),
-        cpu=table(results, "cpu", own, ".1f"),
-    )
-    (folder / "counts.rst").write_text(page)
-    for measure, better, worse in CLAIMS:
-        for name in NAMES:
-            a = mean_over_seeds(results, None, name, better, measure)
-            b = mean_over_seeds(results, None, name, worse, measure)
-            if None not in (a, b):
-                verdict = "ok  " if a > b else "FAIL"
-                print(
-                    f"{verdict} {measure} {better} > {worse}, {name}: {a:.3f} {b:.3f}"
-                )
+def measure(case, problem, answer):
+    """Return the numbers that the method gives."""
+    return scalars(answer)
 
 
 CLAIMS = (
-    ("mass", "NB", "Poisson"),
-    ("mass", "Poisson", "FactorAnalysis"),
-    ("mass", "NB", "FactorAnalysis"),
-    ("ari", "Poisson", "PCA"),
-    ("ari", "NB", "PCA"),
-    ("ari", "NB, size factors", "PCA"),
-    ("ari", "NB, size factors", "PCA, same total"),
+    *(("mass", NB, "Poisson"), ("mass", "Poisson", FA), ("mass", NB, FA)),
+    *(("ari", name, PCA) for name in ("Poisson", NB, SIZES)),
+    ("ari", SIZES, TOTAL),
 )
-
-PAGE = """\
-======================
-Counts of single cells
-======================
-
-.. Written by benchmarks/counts.py --report.
-
-Raw counts of three sets of single cells, {n_components} components, one thread, means
-over {n_seeds} random split(s) with a quarter of the rows held out. Of sets with more
-columns, the {n_columns} whose log1p varies most over training rows. The VAE has its
-defaults, but stops after 10 epochs without improvement.
-
-Held-out log-likelihood
-=======================
-
-Nats per row, importance-weighted with {n_draws} draws. All are logarithms of
-probabilities. `FactorAnalysis` is fitted to log1p counts, and what it says of a count
-:math:`x` is its probability of the interval from :math:`\\log(1 + x - 1/2)` to
-:math:`\\log(1 + x + 1/2)`, and of all below for zero.
-
-{mass}
-
-The *density* of `FactorAnalysis`, brought to counts with the Jacobian
-:math:`-\\sum_j \\log(1 + x_j)`, is no probability of counts. Where a column is nearly
-always zero it is a spike, whose height exceeds one and grows without limit as the
-noise shrinks; it cannot be set beside the figures above.
-
-{density}
-
-With size factors, the likelihood is given each row's total, so that this figure cannot
-be set beside those above either:
-
-{given_total}
-
-How much more than by chance counts vary: variance over mean at known total and type of
-the cell, median over columns with a mean count above 0.1. Where it is well above one,
-a Poisson likelihood pays for all that the components do not explain.
-
-{dispersion}
-
-Clusters
-========
-
-Adjusted Rand index of k-means and the types of cells, held-out rows, as many clusters
-as types, mean over 5 starts. "Same total" is PCA of log1p of counts brought to the
-median total.
-
-{ari}
-
-Seconds of CPU time
-===================
-
-To fit and measure:
-
-{cpu}
-"""
+TITLES = {"mass": "log-likelihood", "ari": "adjusted Rand index"}
 
 
-if __name__ == "__main__":
-    run_or_report(__doc__, NAMES, METHODS, run, report)
+def verdicts(results):
+    """Return the claims by name."""
+    made = {}
+    for measure, one, other in CLAIMS:
+        means = results.table(measure, [one, other])
+        text = f"{TITLES[measure]}: {one} > {other}"
+        holds = means[one] > means[other]
+        made[f"{measure} {one} {other}"] = claims.fraction(text, holds, 1.0)
+    return made
+
+
+def fields(results):
+    """Return what fills the page."""
+    own = [name for name in METHODS if name != "data"]
+    shown = {
+        "mass": ((FA, "Poisson", NB, ZINB), 1),
+        "density": ((FA,), 1),
+        "given_total": ((SIZES,), 1),
+        "dispersion": (("data",), 2),
+        "ari": (own, 3),
+        "cpu": (own, 1),
+    }
+    sizes = {"n_components": N_COMPONENTS, "n_columns": N_COLUMNS, "n_draws": N_DRAWS}
+    return sizes | {
+        measure: table(results.table(measure, methods).T, "method", decimals)
+        for measure, (methods, decimals) in shown.items()
+    }

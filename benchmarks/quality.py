@@ -1,174 +1,221 @@
-"""How good default fits are, on many real data sets, beside PCA and other packages.
+"""How good default fits are, on many real data sets, beside PCA and other packages."""
 
-    python benchmarks/quality.py --jobs 2 --peers-root PEERS --out results.jsonl
-    python benchmarks/quality.py --out results.jsonl --report docs/benchmarks
+from functools import partial
+from types import SimpleNamespace
 
-The first command fits every method to every case (a data set, a number of components,
-a seed) and appends a line per fit to the results; what is there already is not run
-again. The second writes the page and the figure and prints whether the claims hold.
-"""
+import claims
+import data
+import fits
+import numpy as np
+import pandas as pd
+from figures import draw_quality
+from harness import Method, SkippedCase, scalars
+from pages import table
+from results import Results
+from scipy.spatial import procrustes
+from sklearn.manifold import trustworthiness
+from sklearn.neighbors import KNeighborsClassifier
 
-import argparse
-import json
-import os
-import warnings
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import lru_cache
-from itertools import product
-from multiprocessing import get_context
-from pathlib import Path
-from typing import NamedTuple
+N_NEIGHBORS = 12
+MOST_MAP_ROWS = 2000
+TIE = 1e-4
+"""Difference of two R2, or of nats of the same linear model, that float32 can make."""
 
-from _datasets import DATASETS, split
-from _measures import measure
-from _methods import MAP_ONLY, METHODS, PEERS, pca, run_peer
-from _report import report
+SPLITS = {f"{k} components": k for k in (2, 8, 16)}
+MAPS = "2 components"
+SET_ASIDE = "omniglot", "china_patches", "credit", "adult", "tmc2007", "fashion_mnist"
+"""Data sets that were not looked at until the defaults were fixed."""
 
+VAE, AE, PCA = "VAETransformer", "AutoencoderTransformer", "PCA"
+FA, CLASSIC, MLP = "FactorAnalysis", "classic VAE", "MLPRegressor"
+ENCDR, PYTHAE, PYOD, UMAP = "encdr, autoencoder", "pythae", "pyod", "UMAP"
+SHORT = {FA: "FA", AE: "AE", VAE: "VAE", CLASSIC: "classic", MLP: "MLP", ENCDR: "encdr"}
+METHODS = {
+    PCA: Method("fits:pca"),
+    FA: Method("fits:factor_analysis"),
+    AE: Method("fits:autoencoder"),
+    VAE: Method("fits:vae"),
+    CLASSIC: Method("fits:classic"),
+    MLP: Method("fits:mlp"),
+    ENCDR: Method("peers:encdr", {}, "encdr"),
+    PYTHAE: Method("peers:pythae", {}, "pythae"),
+    PYOD: Method("peers:pyod", {}, "pyod"),
+    UMAP: Method("peers:umap", {}, "umap", (MAPS,)),
+}
+CASES = [(name, split) for name in data.LOADERS for split in SPLITS]
+N_SEEDS, N_THREADS = 3, 1
 
-class Task(NamedTuple):
-    """One fit: a case, a method and, for another package, its Python."""
-
-    dataset: str
-    k: int
-    seed: int
-    method: str
-    max_rows: int | None
-    python: str | None
-    timeout: float
-
-    @property
-    def key(self):
-        """What tells this fit from others in the results."""
-        return self[:5]
+CASE = "data", "split"
 
 
-@lru_cache(maxsize=1)
-def linear_density(name, k, seed, max_rows):
-    """Return the log-density of each test row under probabilistic PCA."""
-    return pca(split(name, seed, max_rows), k, seed).density
+def group(name):
+    """Return whether a data set was looked at while the defaults were chosen."""
+    return "set aside" if name in SET_ASIDE else "looked at"
 
 
-def run(task):
-    """Run one fit and return its line of the results, or why there is none."""
-    name, k, seed, method, max_rows = task.key
-    row = dict(zip(Task._fields[:5], task.key, strict=True))
-    try:
-        case = split(name, seed, max_rows)
-    except FileNotFoundError as absent:
-        return row | {"skipped": f"{absent.filename} is absent"}
-    n_train, n_columns = case.X_train.shape
+def problem(case, max_rows):
+    """Return the rows of a case, the number of components and the seed."""
+    rows = data.split(case.data, case.seed, max_rows)
+    k, n_columns = SPLITS[case.split], rows["X"].shape[1]
     if k >= n_columns:
-        return row | {"skipped": f"k={k} with {n_columns} columns"}
-    row |= {"role": DATASETS[name].role, "n_columns": n_columns}
-    row |= {"n_train": n_train, "n_test": len(case.X_test)}
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            if method in METHODS:
-                answer = METHODS[method](case, k, seed)
-            else:
-                answer = run_peer(method, task.python, case, k, seed, task.timeout)
-        row |= measure(case, k, answer, linear_density(name, k, seed, max_rows))
-        row["warnings"] = sorted({str(w.message)[:120] for w in caught})
-    except Exception as error:  # one method that fails must not end the run
-        row["error"] = f"{type(error).__name__}: {error}"[:300]
-    return row
+        raise SkippedCase(f"{k} components of {n_columns} columns")
+    return rows | {"k": k, "seed": case.seed}
 
 
-def interpreters(methods, root):
-    """Return the Python of each method, and say which methods have none."""
-    found = {}
-    for method in methods:
-        if method in METHODS:
-            found[method] = None
-            continue
-        python = None if root is None else Path(root) / PEERS[method] / "bin" / "python"
-        if python is None or not python.exists():
-            print(f"skipped {method}: no environment {python or '(--peers-root)'}")
-        else:
-            found[method] = str(python.absolute())
-    return found
+def r2(X, X_test, back):
+    """Return 1 - error / variance, summed over columns that each have variance one."""
+    mean, scale = X.mean(0), X.std(0)
+    error = np.square((X_test - back) / scale).sum()
+    return float(1 - error / np.square((X_test - mean) / scale).sum())
 
 
-def tasks(options):
-    """Return the fits that are asked for and not in the results yet."""
-    done = set()
-    if options.out.exists():
-        for line in options.out.read_text().splitlines():
-            row = json.loads(line)
-            if "error" not in row:
-                done.add(tuple(row[name] for name in Task._fields[:5]))
-    pythons = interpreters(options.methods, options.peers_root)
-    asked = product(options.datasets, options.k, options.seeds, pythons)
-    every = (
-        Task(*case, options.max_rows, pythons[case[3]], options.timeout)
-        for case in asked
-        if case[1] == 2 or case[3] not in MAP_ONLY
-    )
-    return [task for task in every if task.key not in done]
+def neighborhoods(rows, Z):
+    """Return trustworthiness and continuity of a map of test rows."""
+    rows, Z = rows[:MOST_MAP_ROWS], Z[:MOST_MAP_ROWS]
+    k = min(N_NEIGHBORS, (len(rows) - 1) // 2)
+    return {
+        "trustworthiness": float(trustworthiness(rows, Z, n_neighbors=k)),
+        "continuity": float(trustworthiness(Z, rows, n_neighbors=k)),
+    }
 
 
-def run_all(todo, options):
-    """Run fits in processes of one thread each, and append what they tell."""
-    # Read by the numeric libraries when a child process imports them.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    skipped = set()
-    with (
-        ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool,
-        options.out.open("a") as out,
+def agreement(Z, other):
+    """Return the Procrustes R2 of two maps of the same rows; 0 if one is a point."""
+    if min(np.ptp(Z), np.ptp(other)) == 0:
+        return 0.0
+    return float(1 - procrustes(Z, other)[2])
+
+
+def density_gain(density, linear):
+    """Return the mean density, its gain over a linear model's and that one's error."""
+    gain = density - linear
+    error = gain.std(ddof=1) / np.sqrt(len(gain))
+    means = {"loglik": density.mean(), "gain": gain.mean(), "gain_se": error}
+    return {name: float(value) for name, value in means.items()}
+
+
+def measure(case, problem, answer):
+    """Return all measures of an answer."""
+    X, X_test, Z = problem["X"], problem["X_test"], answer["test"]
+    known = {"n_train": len(X), "n_columns": X.shape[1]}
+    known |= scalars(answer)
+    if "density" in answer:
+        linear = fits.pca(SimpleNamespace(**problem))["density"]
+        known |= density_gain(answer["density"], linear)
+    for rows, name in (("back", "r2"), ("back_posterior", "r2_posterior")):
+        if rows in answer:
+            known[name] = r2(X, X_test, answer[rows])
+    if case.split == MAPS:
+        known |= neighborhoods(X_test / X.std(0), Z)
+    if "y" in problem:
+        neighbors = KNeighborsClassifier(5).fit(answer["train"], problem["y"])
+        known["accuracy"] = float(neighbors.score(Z, problem["y_test"]))
+    if "test_of_other_seed" in answer:
+        known["procrustes"] = agreement(Z, answer["test_of_other_seed"])
+    return known
+
+
+COMPARISONS = (
+    ("gain", VAE, PCA, 0.9),
+    ("r2", VAE, PCA, 0.85),
+    ("r2", AE, PCA, 0.9),
+    *(("loglik", VAE, other, 0.95) for other in (CLASSIC, PYTHAE)),
+    *(("r2", VAE, other, 0.95) for other in (ENCDR, MLP, PYOD)),
+    *(("r2", VAE, other, None) for other in (PYTHAE, CLASSIC)),
+    *(("r2", AE, other, None) for other in (ENCDR, MLP)),
+    ("loglik", VAE, FA, None),
+    *(("trustworthiness", VAE, other, None) for other in (PCA, UMAP)),
+    ("continuity", VAE, UMAP, None),
+    *(("accuracy", VAE, other, None) for other in (PCA, AE, CLASSIC)),
+)
+"""(measure, method, a method that it is to beat, in which fraction of the cases)."""
+
+TITLES = {"r2": "R2", "loglik": "log-likelihood", "gain": "log-likelihood"}
+
+
+def bounds(results):
+    """Yield (name, text, where it holds, fraction needed) of the other claims."""
+    gain, error = results.pair(("gain", VAE), ("gain_se", VAE))
+    text = "log-likelihood: VAETransformer >= probabilistic PCA - 1 standard error"
+    yield "density", text, gain >= -error - TIE, 1.0
+    pca, posterior = ("r2", PCA), ("r2_posterior", PCA)
+    for name, text, one, other, slack in (
+        ("posterior", f"R2: {VAE} >= probabilistic PCA", ("r2", VAE), posterior, TIE),
+        ("near", f"R2: {VAE} >= PCA - 0.03", ("r2", VAE), pca, 0.03),
+        ("AE near", f"R2: {AE} >= PCA - 0.01", ("r2", AE), pca, 0.01),
+        ("collapse", f"{VAE}: no collapse", ("n_active", VAE), ("n_signal", PCA), 0.0),
     ):
-        futures = [pool.submit(run, task) for task in todo]
-        for i, future in enumerate(as_completed(futures), 1):
-            row = future.result()
-            name = f"{row['dataset']} k={row['k']}"
-            if "skipped" in row:
-                if name not in skipped:
-                    print(f"skipped {name}: {row['skipped']}", flush=True)
-                skipped.add(name)
-                continue
-            out.write(json.dumps(row) + "\n")
-            out.flush()
-            told = {m: round(row[m], 4) for m in ("r2", "gain", "seconds") if m in row}
-            told = row.get("error", told)
-            where = f"{name} seed={row['seed']} {row['method']}"
-            print(f"[{i}/{len(todo)}] {where}: {told}", flush=True)
+        a, b = results.pair(one, other)
+        yield name, text, a >= b - slack, 1.0
+    agree = results.get("procrustes", VAE).dropna() >= 0.9
+    yield "agree", f"{VAE}: Procrustes R2 of two seeds >= 0.9", agree, 0.8
 
 
-def parsed():
-    """Return the options of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    every = [*METHODS, *PEERS]
-    add = parser.add_argument
-    add("--datasets", nargs="+", default=[*DATASETS], choices=DATASETS, metavar="NAME")
-    add("--role", choices=["recipe", "held out"], help="only data sets of this role")
-    add("--k", nargs="+", type=int, default=[2, 8, 16], metavar="K")
-    add("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED")
-    add("--methods", nargs="+", default=every, choices=every, metavar="NAME")
-    add("--jobs", type=int, default=1, help="processes, of one thread each")
-    add("--max-rows", type=int, help="most training rows, for a quick look")
-    add("--peers-root", type=Path, help="folder with an environment per package")
-    add("--timeout", type=float, default=3600, help="seconds for a fit of a peer")
-    add("--out", type=Path, default=Path("results.jsonl"))
-    add("--report", type=Path, metavar="FOLDER", help="write the page, fit nothing")
-    options = parser.parse_args()
-    if options.role:
-        fits = [
-            name for name in options.datasets if DATASETS[name].role == options.role
-        ]
-        options.datasets = fits
-    return options
+def verdicts(results):
+    """Return the claims by name."""
+    made = {name: claims.fraction(*claim, group) for name, *claim in bounds(results)}
+    for measure, one, other, needed in COMPARISONS:
+        a, b = results.pair((measure, one), (measure, other))
+        rival = "probabilistic PCA" if measure == "gain" else other
+        text = f"{TITLES.get(measure, measure)}: {one} > {rival}"
+        name = f"{measure} {one} {other}"
+        made[name] = claims.fraction(text, a > b, needed, group)
+    return made
 
 
-def main():
-    """Run what the command line asks for."""
-    options = parsed()
-    if options.report:
-        report(options.out, options.report, options.datasets)
-    else:
-        run_all(tasks(options), options)
+def map_table(results):
+    """Return the measures of maps, over the data sets that all methods ran on."""
+    maps = Results(results.rows[results.rows["split"] == MAPS])
+    seconds = maps.table("seconds", METHODS)
+    common = seconds.dropna().index
+    frame = pd.DataFrame({"data sets": str(len(common))}, seconds.columns)
+    for measure in ("trustworthiness", "continuity", "accuracy"):
+        frame[measure] = maps.table(measure, METHODS).reindex(common).mean()
+    fits = {name: maps.get("seconds", name)[common] for name in METHODS}
+    frame["seconds"] = [f"{fits[name].median():.2f}" for name in METHODS]
+    return table(frame, "method", 3)
 
 
-if __name__ == "__main__":
-    main()
+def case_table(results):
+    """Return the measures of each data set and number of components."""
+    shown = {
+        "rows": results.table("n_train", [PCA], CASE)[PCA],
+        "columns": results.table("n_columns", [PCA], CASE)[PCA],
+        "R2 PCA": results.table("r2", [PCA], CASE)[PCA],
+        "R2 PPCA": results.table("r2_posterior", [PCA], CASE)[PCA],
+    }
+    for measure, title in (("r2", "R2"), ("gain", "ll")):
+        for name, values in results.table(measure, list(METHODS)[1:], CASE).items():
+            shown[f"{title} {SHORT.get(name, name)}"] = values
+    frame = pd.concat(shown, axis=1, sort=False).dropna(axis=1, how="all")
+    frame = frame.sort_values("rows", kind="stable")
+    for name in ("rows", "columns"):
+        frame[name] = frame[name].map("{:.0f}".format)
+    frame.insert(2, "k", [str(SPLITS[split]) for _, split in frame.index])
+    seconds = results.table("seconds", [VAE], CASE)[VAE]
+    frame["VAE seconds"] = seconds[frame.index].map("{:.1f}".format)
+    frame.index = [name + " \\*" * (name in SET_ASIDE) for name, _ in frame.index]
+    return table(frame, "data set", 2)
+
+
+def fields(results):
+    """Return what fills the page."""
+    gain = results.table("gain", [VAE], CASE)[VAE]
+    names = gain.index.get_level_values("data").unique()
+    below = [f"{name} ({split})" for name, split in gain.index[gain < 0]]
+    vae, pca = results.pair(("r2", VAE), ("r2", PCA))
+    seconds = results.get("seconds", VAE)
+    groups = [group(name) for name in names]
+    return {
+        "n_sets": len(names),
+        "n_sets_of": {name: groups.count(name) for name in groups},
+        "n_neighbors": N_NEIGHBORS,
+        "below": ", ".join(below) or "none",
+        "lost_r2": (pca - vae).max(),
+        "seconds": {name: seconds[name].max() for name in ("iris", "digits")},
+        "maps": map_table(results),
+        "table": case_table(results),
+    }
+
+
+draw = partial(draw_quality, group_of=group)

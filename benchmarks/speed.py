@@ -1,292 +1,266 @@
-"""How fast skvae is beside other packages at the same job, and how it scales.
+"""How fast skvae is beside other packages at the same job, and how it scales."""
 
-    python benchmarks/speed.py --peers-root PEERS --rounds 5 --out speed.jsonl
-    python benchmarks/speed.py --scaling --rounds 5 --out speed.jsonl
-    python benchmarks/speed.py --out speed.jsonl --report docs/benchmarks
+from itertools import product
 
-The first command measures every package in turn, each time in a fresh process, and
-appends a line per measurement to the results; a round is one such turn. Measurements
-that other processes disturbed are marked, and taken again at the next call; the others
-are not repeated, so a call may be interrupted, or told to end after some `--minutes`.
-The second does the same for skvae alone on tables of many shapes. The third writes the
-page and the figure and prints whether the claims hold.
-"""
-
-import argparse
-import json
-import os
-import random
-import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
-from typing import NamedTuple
-
+import claims
+import data
 import numpy as np
-from _datasets import data_folder
-from _speed_jobs import JOBS
-from _speed_report import MOST_FOREIGN, report
-from sklearn.datasets import load_digits, load_iris
+import pandas as pd
+from figures import draw_speed
+from harness import Method, scalars
+from pages import csv_table, number, table
+from results import MOST_FOREIGN
+from sklearn.datasets import load_iris
 
-BATCH_SIZES = (100, 512, 4096)
-MEASURES = ("train", "answers", "start", "elbo")
+AIM = -151.0
+"""ELBO of test rows that the classic job reaches."""
 
-WITH_TORCH = ("skvae", "torch", "floor")
-"""Jobs that run in the environment of the benchmark."""
-
-CLASSIC = {
-    "init": "random",
-    "hidden_layer_sizes": [256],
-    "activation": "relu",
-    "learning_rate": "constant",
-    "learning_rate_init": 1e-3,
-    "batch_size": 100,
-    "max_iter": 50,
-    "early_stopping": False,
-    "tol": None,
-    "beta": 1.0,
+SMALL, MIDDLE, LARGE = BATCHES = "batch 100", "batch 512", "batch 4096"
+ANSWERS, START, ELBO = "answers", "start", "ELBO"
+SETTINGS = {
+    **{batch: ("train", int(batch.split()[1])) for batch in BATCHES},
+    ANSWERS: ("answers", 512),
+    START: ("start", 32),
+    ELBO: ("elbo", 100),
 }
-"""The classic job, to be set beside the defaults."""
+"""What is measured on a split, and the batch size."""
 
 SCALES = {
-    "n_rows": (1_000, 10_000, 100_000, 1_000_000),
-    "n_columns": (16, 64, 256, 1024, 4096),
-    "n_components": (2, 8, 32, 128, 512),
-    "batch_size": (32, 128, 512, 2048, 8192),
+    "rows": (1_000, 10_000, 100_000, 1_000_000),
+    "columns": (16, 64, 256, 1024, 4096),
+    "components": (2, 8, 32, 128, 512),
+    "batch size": (32, 128, 512, 2048, 8192),
 }
-SHAPE = {"n_rows": 20_000, "n_columns": 784, "n_components": 2, "batch_size": 512}
-"""What the others are while one changes; but a million rows have 64 columns."""
+SHAPE = {"rows": 20_000, "columns": 784, "components": 2, "batch size": 512}
+"""The sizes that do not change; but tables of different rows have 64 columns."""
+
+ALL = (*BATCHES, ANSWERS, START)
+SCALING = tuple(f"{size} {name}" for name, sizes in SCALES.items() for size in sizes)
 
 
-class Case(NamedTuple):
-    """One measurement; `changes` names what a scaling case is one of a series in."""
-
-    measure: str
-    job: str
-    round: int
-    batch_size: int
-    n_rows: int
-    n_columns: int
-    n_components: int = 2
-    variant: str = ""
-    changes: str = ""
+def job(file, environment="", splits=ALL, **settings):
+    """Return the method that does the job of a file in jobs/."""
+    settings["job"] = f"jobs.{file}"
+    return Method("timing:measure", settings, environment, splits)
 
 
-class Data(NamedTuple):
-    """Files of rows, float32 in [0, 1]."""
+FLOOR, OWN, DEFAULTS = "matrix products alone", "skvae", "skvae, defaults"
+JAX, KERAS = "JAX, lax.scan", "Keras on JAX"
+METHODS = {
+    FLOOR: job("floor", splits=BATCHES),
+    OWN: job("skvae", splits=(*ALL, *SCALING, ELBO), is_job=True),
+    DEFAULTS: job("skvae", splits=(ELBO,), is_job=False),
+    JAX: job("jax", "jax"),
+    KERAS: job("keras", "keras_jax", backend="jax"),
+    "Keras on PyTorch": job("keras", "keras_torch", backend="torch"),
+    "PyTorch, plain loop": job("torch"),
+    "Lightning": job("lightning", "lightning"),
+    "skorch": job("skorch", "skorch"),
+    "pythae": job("pythae", "pythae"),
+    "pyod": job("pyod", "pyod"),
+}
+SHOWN = [name for name in METHODS if name != DEFAULTS]
+PEERS = [name for name in SHOWN if name not in (FLOOR, OWN)]
 
-    train: Path
-    test: Path
-    iris: Path
-    name: str
-    n_rows: int
-
-
-def images():
-    """Return (name, training rows, test rows): MNIST, or digits if it is not there."""
-    path = data_folder() / "mnist.npz"
-    if path.exists():
-        with np.load(path) as parts:
-            rows = (parts[name].reshape(-1, 784) for name in ("x_train", "x_test"))
-            return "MNIST", *(x.astype(np.float32) / 255 for x in rows)
-    X = load_digits().images.astype(np.float32) / 16
-    X = np.pad(X.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
-    # Of a brightness of its own each, since skvae trains once on rows that repeat.
-    X = np.resize(X.reshape(-1, 784), (70_000, 784))
-    X *= np.random.default_rng(0).uniform(0.5, 1.0, (len(X), 1)).astype(np.float32)
-    return "enlarged digits, repeated", X[:60_000], X[60_000:]
-
-
-def written(folder, n_rows):
-    """Write the rows that the processes read, and return where they are."""
-    name, train, test = images()
-    iris = load_iris().data.astype(np.float32)
-    iris = (iris - iris.min(0)) / np.ptp(iris, axis=0)
-    paths = []
-    for part, rows in (("train", train[:n_rows]), ("test", test), ("iris", iris)):
-        paths.append(folder / f"{part}.npy")
-        np.save(paths[-1], rows)
-    return Data(*paths, name, len(train[:n_rows]))
+CASES = [
+    *(("mnist", split) for split in (*BATCHES, ANSWERS, ELBO)),
+    ("iris", START),
+    *(("uniform", split) for split in SCALING),
+]
+N_SEEDS, N_THREADS = 5, 2
 
 
-def peer_cases(options, pythons, n_rows):
-    """Return the cases of the comparison, round by round, packages in random order."""
-    cases = []
-    for turn in range(options.rounds):
-        jobs = list(pythons)
-        random.Random(turn).shuffle(jobs)
-        for batch_size in options.batch_sizes:
-            cases += [Case("train", job, turn, batch_size, n_rows, 784) for job in jobs]
-        others = [job for job in jobs if job != "floor"]
-        cases += [Case("answers", job, turn, 512, n_rows, 784) for job in others]
-        cases += [Case("start", job, turn, 32, 150, 4) for job in others]
-        for variant in ("defaults", "classic"):
-            case = Case("elbo", "skvae", turn, 100, n_rows, 784, variant=variant)
-            cases += [case] if "skvae" in jobs else []
-    return [case for case in cases if case.measure in options.measures]
+def problem(case, max_rows):
+    """Return the rows of a case, float32 in [0, 1], and what is measured."""
+    if case.data == "uniform":
+        return uniform(case.split, max_rows)
+    kind, batch_size = SETTINGS[case.split]
+    known = {"kind": kind, "batch_size": batch_size, "n_components": 2, "aim": AIM}
+    if case.data == "iris":
+        X = load_iris().data
+        return known | {"X": ((X - X.min(0)) / np.ptp(X, axis=0)).astype(np.float32)}
+    stored = data.arrays("mnist")
+    for name, file in (("X", "x_train"), ("X_test", "x_test")):
+        images = stored[file].reshape(-1, 784)[:max_rows]
+        known[name] = images.astype(np.float32) / 255
+    return known
 
 
-def scaling_cases(options):
-    """Return the cases of the scaling section: one thing changes at a time."""
-    cases = []
-    for turn in range(options.rounds):
-        for name, values in SCALES.items():
-            shape = SHAPE | ({"n_columns": 64} if name == "n_rows" else {})
-            for value in values:
-                shape = shape | {name: value}
-                cases.append(Case("train", "skvae", turn, changes=name, **shape))
-    return cases
+def uniform(split, max_rows):
+    """Return random rows of the size that a split names."""
+    size, name = split.split(" ", 1)
+    shape = SHAPE | ({"columns": 64} if name == "rows" else {}) | {name: int(size)}
+    size = min(max_rows or shape["rows"], shape["rows"]), shape["columns"]
+    sizes = {"batch_size": shape["batch size"], "n_components": shape["components"]}
+    X = np.random.default_rng(0).random(size, dtype=np.float32)
+    return {"kind": "train", "X": X, **sizes}
 
 
-def interpreters(jobs, root):
-    """Return the Python of each job, and say which jobs have none."""
-    found = {}
-    for job in jobs:
-        if job in WITH_TORCH:
-            found[job] = sys.executable
-            continue
-        python = None if root is None else (root / job / "bin" / "python").absolute()
-        if python is None or not python.exists():
-            print(f"skipped {job}: no environment {python or '(--peers-root)'}")
-        else:
-            found[job] = str(python)
-    return found
+def measure(case, problem, answer):
+    """Return what the worker measured, without the time of the worker itself."""
+    times = "seconds", "cpu"
+    return {name: x for name, x in scalars(answer).items() if name not in times}
 
 
-def environment(job, n_threads):
-    """Return the environment variables of a worker."""
-    variables = {**os.environ, "OMP_NUM_THREADS": str(n_threads)}
-    if job not in WITH_TORCH:
-        # The caller's import path holds packages of another environment.
-        variables.pop("PYTHONPATH", None)
-    return variables
+WEIGHTS = 4e-6 * (784 * 256 + 256 + 257 * 4 + 3 * 256 + 256 * 784 + 784)
+"""Weights and biases of 784-256-2-256-784, in MB."""
+
+TITLES = {"epoch": "seconds per epoch", "peak_mb": "peak memory", "start": "seconds"}
+GROUPS = {"XLA": (JAX, KERAS), "all": PEERS}
+RATIOS = (
+    ("epoch", SMALL, "XLA", 0.95),
+    ("epoch", MIDDLE, "XLA", 0.85),
+    ("epoch", LARGE, "XLA", 0.75),
+    *(("epoch", SMALL, name, 0.4) for name in ("pythae", "pyod", "skorch")),
+    *(("epoch", SMALL, name, 0.4) for name in ("Lightning", "Keras on PyTorch")),
+    ("epoch", SMALL, FLOOR, 1.7),
+    ("epoch", LARGE, FLOOR, 1.25),
+    *(("peak_mb", batch, "all", 1.0) for batch in BATCHES),
+    ("start", START, "all", 1.0),
+)
+"""(measure, split, package or the best of a group, bound of the ratio to it)."""
+
+RATE_NAMES = "encode", "decode", "sample"
+UNITS = {"s per epoch": "epoch", "MB": "peak_mb"}
+RATES = {"encode": 0.5, "encode64": 2.0, "decode": 2 / 3, "decode64": 2.0}
+"""Bound of the seconds of an answer by those of the fastest package in float32."""
 
 
-def cpu_name():
-    """Return what the processor calls itself."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = (line.split(":")[1].strip() for line in lines if "model name" in line)
-    return next(names, "unknown")
+def ratio(results, split, one, other):
+    """Return the median over rounds of one (measure, method) by another."""
+    a, b = results.pair(one, other)
+    ratios = a / b
+    return ratios[ratios.index.get_level_values("split") == split].median()
 
 
-def run(case, python, data, options):
-    """Return the line of a case: what its process tells, or why it tells nothing."""
-    rows = {"start": data.iris}.get(case.measure, data.train)
-    asked = case._asdict() | {
-        "rows": None if case.changes else str(rows),
-        "test_rows": str(data.test),
-        "n_epochs": options.n_epochs,
-        "n_threads": options.threads,
-        "settings": CLASSIC if case.variant == "classic" else {},
-    }
-    told = {name: asked[name] for name in ("n_epochs", "n_threads")}
-    told |= {"data": data.name, "n_cpus": os.cpu_count(), "cpu": cpu_name()}
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "case.json", Path(folder) / "answer.json"
-        source.write_text(json.dumps(asked))
-        worker = Path(__file__).resolve().with_name("_speed_worker.py")
-        try:
-            done = subprocess.run(
-                [python, worker, source, target],
-                cwd=folder,
-                env=environment(case.job, options.threads),
-                capture_output=True,
-                text=True,
-                timeout=options.timeout,
-            )
-        except subprocess.TimeoutExpired as error:
-            return case._asdict() | told | {"error": str(error)[-300:]}
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            return case._asdict() | told | {"error": last[:300]}
-        return case._asdict() | told | json.loads(target.read_text())
+def verdicts(results):
+    """Return the claims by name; none rests on a disturbed measurement."""
+    clean, made = results.clean(), {}
+    medians = clean.medians()
+    for measure, split, other, bound in RATIOS:
+        best = medians.loc[split, measure].reindex(GROUPS.get(other, [other])).idxmin()
+        value = ratio(clean, split, (measure, OWN), (measure, best))
+        text = f"{TITLES[measure]}, {split}: skvae / {best}"
+        made[f"{measure} {split} {other}"] = claims.at_most(text, value, bound)
+    for name, bound in RATES.items():
+        measure = name.removesuffix("64")
+        best = medians.loc[ANSWERS, measure].reindex(PEERS).idxmax()
+        value = ratio(clean, ANSWERS, (measure, best), (name, OWN))
+        text = f"seconds of {name}: skvae / {best} in float32"
+        made[name] = claims.at_most(text, value, bound)
+    return made | memory_claims(medians)
 
 
-def lines_of(path):
-    """Return the lines of the results as dictionaries."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def to_do(cases, options):
-    """Return the cases that have no undisturbed line in the results yet."""
-    done = {
-        Case(**{name: line[name] for name in Case._fields})
-        for line in lines_of(options.out)
-        if line.get("foreign", 1.0) <= MOST_FOREIGN
-    }
-    return [case for case in cases if case not in done]
-
-
-def run_all(options):
-    """Measure one case after the other and append what each tells."""
-    ends = time.monotonic() + 60 * options.minutes
-    jobs = ["skvae"] if options.scaling else options.jobs
-    pythons = interpreters(jobs, options.peers_root)
-    with tempfile.TemporaryDirectory() as folder, options.out.open("a") as out:
-        data = written(Path(folder), options.n_rows)
-        cases = (
-            scaling_cases(options)
-            if options.scaling
-            else peer_cases(options, pythons, data.n_rows)
-        )
-        todo = to_do(cases, options)
-        for i, case in enumerate(todo, 1):
-            if time.monotonic() > ends:
-                print(f"time is up, {len(todo) - i + 1} measurements are left")
-                break
-            line = run(case, pythons[case.job], data, options)
-            out.write(json.dumps(line) + "\n")
-            out.flush()
-            print(f"[{i}/{len(todo)}] {shown(line)}", flush=True)
-
-
-def shown(line):
-    """Return a line of the results as a person reads it."""
-    where = " ".join(str(line[name]) for name in Case._fields if line[name] != "")
-    if "error" in line:
-        return f"{where}: {line['error']}"
-    values = {
-        name: float(f"{value:.4g}")
-        for name, value in line.items()
-        if isinstance(value, float)
-    }
-    mark = " (disturbed)" if line["foreign"] > MOST_FOREIGN else ""
-    return f"{where}: {values}{mark}"
-
-
-def parsed():
-    """Return the options of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def memory_claims(medians):
+    """Return the claims about memory and the first fit, beside no other package."""
+    made = {}
+    for batch in BATCHES:
+        rows, peak = medians.loc[(batch, OWN), ["data_mb", "peak_mb"]]
+        # A model in training holds its weights, their gradient and Adam's two moments.
+        bound, text = 1.3 + 4 * WEIGHTS / rows, f"peak memory, {batch}: skvae / rows"
+        made[f"memory {batch}"] = claims.at_most(text, peak / rows, bound)
+    seconds = medians.loc[(START, OWN), "first_fit"]
+    made["first fit"] = claims.at_most(
+        "first fit of iris: skvae / 0.1 s", seconds / 0.1, 1.0
     )
-    add, forever = parser.add_argument, float("inf")
-    add("--peers-root", type=Path, help="folder with an environment per package")
-    add("--rounds", type=int, default=5)
-    add("--jobs", nargs="+", default=[*JOBS], choices=JOBS, metavar="NAME")
-    add("--measures", nargs="+", default=MEASURES, choices=MEASURES, metavar="NAME")
-    add("--batch-sizes", nargs="+", type=int, default=BATCH_SIZES, metavar="N")
-    add("--n-rows", type=int, help="most training rows, for a quick look")
-    add("--n-epochs", type=int, default=2, help="epochs timed, after one that is not")
-    add("--threads", type=int, default=2, help="CPUs of each process")
-    add("--minutes", type=float, default=forever, help="begin nothing after so long")
-    add("--timeout", type=float, default=600, help="seconds for one process")
-    add("--scaling", action="store_true", help="skvae alone, tables of many shapes")
-    add("--out", type=Path, default=Path("speed.jsonl"))
-    add("--report", type=Path, metavar="FOLDER", help="write the page, measure nothing")
-    return parser.parse_args()
+    return made
 
 
-def main():
-    """Run what the command line asks for."""
-    options = parsed()
-    if options.report:
-        report(options.out, options.report)
-    else:
-        run_all(options)
+def by_batch(medians, measure, methods):
+    """Return medians of training, a row per method and a column per batch size."""
+    return medians[measure].unstack("split").reindex(methods)[[*BATCHES]]
 
 
-if __name__ == "__main__":
-    main()
+def training_table(results, medians):
+    """Return seconds per epoch by batch size, and as a multiple of skvae's."""
+    seconds = by_batch(medians, "epoch", SHOWN)
+    frame, small = seconds.map(number), medians.loc[SMALL].reindex(SHOWN)
+    for name, batch in product(SHOWN, BATCHES):
+        times = ratio(results, batch, ("epoch", name), ("epoch", OWN))
+        frame.loc[name, batch] += f" ({number(times, 2)})"
+    frame["first epoch, 100"] = small["first_epoch"]
+    frame["50 epochs, 100"] = small["first_epoch"] + 49 * small["epoch"]
+    frame["cross-entropy"] = [number(x, 4) for x in small["cross_entropy"]]
+    return table(frame, "package")
+
+
+def answer_table(medians):
+    """Return thousands of rows per second, a row per package."""
+    found = medians.loc[ANSWERS] / 1000
+    double = found.loc[[OWN], ["encode64", "decode64"]]
+    double = double.rename({OWN: "skvae, float64"}).rename(columns=lambda s: s[:-2])
+    rows = found.loc[[OWN], list(RATE_NAMES)], double, found.reindex(PEERS)
+    return table(pd.concat(rows)[list(RATE_NAMES)], "package")
+
+
+def memory_table(medians):
+    """Return peak memory by batch size, and seconds of start-up."""
+    frame = by_batch(medians, "peak_mb", [OWN, *PEERS]).add_prefix("MB, ")
+    start = medians.loc[START, ["import", "first_fit", "start"]]
+    start.columns = ["import, s", "first fit, s", "both, s"]
+    return table(frame.join(start), "package")
+
+
+def series(medians, measure):
+    """Return medians along each series of sizes, by what changes."""
+    values = medians[measure].xs(OWN, level="method")
+    return {
+        name: pd.Series({n: values[f"{n} {name}"] for n in sizes})
+        for name, sizes in SCALES.items()
+    }
+
+
+def slope(values):
+    """Return the slope of log(values) over log(sizes)."""
+    x, y = np.log(values.index.to_numpy(float)), np.log(values.to_numpy())
+    return f"{np.polyfit(x, y, 1)[0]:.2f}"
+
+
+def scaling_table(medians):
+    """Return each series with its exponents, two rows per series."""
+    lines = []
+    for name, (unit, measure) in product(SCALES, UNITS.items()):
+        values = series(medians, measure)[name]
+        sizes = ", ".join(f"{n:,}" for n in values.index)
+        shown = ", ".join(map(number, values))
+        slopes = slope(values), slope(values[-2:])
+        lines.append([f"{name}: {sizes}", unit, shown, *slopes])
+    titles = ["what changes", "", "values", "exponent", "last"]
+    return csv_table(pd.DataFrame(lines, columns=titles))
+
+
+def fields(results):
+    """Return what fills the page."""
+    medians = results.medians()
+    rounds = results.rows.groupby(["split", "method"])["seed"].nunique()
+    foreign = results.rows.query("measure == 'foreign' and data != 'uniform'")["value"]
+    fastest = medians.loc[ANSWERS, "sample"].reindex(PEERS).idxmax()
+    return {
+        "own": {
+            split: medians.xs(OWN, level="method").loc[split] for split in SETTINGS
+        },
+        "defaults": medians.loc[(ELBO, DEFAULTS)],
+        "aim": AIM,
+        "rounds": {split: rounds[split].min() for split in (ELBO, ANSWERS, SCALING[0])},
+        "sample": ratio(results, ANSWERS, ("sample", fastest), ("sample", OWN)),
+        "relative_error": results.get("relative_error", FLOOR).max(),
+        "foreign": foreign.astype(float).median(),
+        "most_foreign": MOST_FOREIGN,
+        "training": training_table(results, medians),
+        "answers": answer_table(medians),
+        "memory": memory_table(medians),
+        "scaling": scaling_table(medians),
+        "versions": results.versions(),
+    }
+
+
+def draw(results, path):
+    """Draw training, answers, memory, start-up and growth."""
+    medians = results.medians()
+    seconds = by_batch(medians, "epoch", SHOWN).add_prefix("seconds per epoch, ")
+    rates = medians.loc[ANSWERS, list(RATE_NAMES)] / -1000
+    panels = seconds.join(rates.add_suffix(": thousand rows per second"))
+    memory = medians.loc[SMALL, "peak_mb"].drop(FLOOR)
+    panels["peak memory above the rows, MB, batch 100"] = memory
+    panels["import and first fit, seconds"] = medians.loc[START, "start"]
+    draw_speed(panels, series(medians, "epoch"), path)
