@@ -1,15 +1,15 @@
 """
 ==========================================
-Which likelihood do counts ask for?
+Which likelihood suits counts?
 ==========================================
 
-Three models of the same counts, told apart by what they say of rows that they have not
-seen. The counts are those of scikit-learn's digits: each number says how many of the
-16 cells of a block of pixels were inked.
+This example fits three models to the same counts and compares their scores of held-out
+rows. The counts are those of scikit-learn's digits: each number is how many of the 16
+cells of a block of pixels were inked.
 
-To see counts of cells instead, run ``python plot_counts.py --cells``. It reads
+To use counts of genes in cells instead, run ``python plot_counts.py --cells``. It reads
 ``counts/starmap_mpfc.npz`` in the folder that the environment variable ``SKVAE_DATA``
-names, or else downloads the words of newsgroup posts, which are counts too.
+names; without that file it downloads newsgroup posts and counts their words.
 """
 
 # %%
@@ -34,7 +34,7 @@ from skvae.likelihoods import NegativeBinomial
 
 
 def load_large():
-    """Return counts of genes in cells, or of words in posts, and kinds of rows."""
+    """Return counts of genes in cells, or of words in posts, and labels of rows."""
     path = Path(os.environ.get("SKVAE_DATA", "")) / "counts" / "starmap_mpfc.npz"
     if "SKVAE_DATA" in os.environ and path.exists():
         with np.load(path) as file:
@@ -46,15 +46,16 @@ def load_large():
     return X[some], posts.target[some]
 
 
-X, kind = load_large() if "--cells" in sys.argv[1:] else load_digits(return_X_y=True)
-X_train, X_test, _, kind_test = train_test_split(X, kind, random_state=0)
+X, y = load_large() if "--cells" in sys.argv[1:] else load_digits(return_X_y=True)
+X_train, X_test, _, y_test = train_test_split(X, y, random_state=0)
 print(f"{len(X)} rows, {X.shape[1]} columns, {np.mean(X == 0):.0%} zeros")
 
 # %%
-# More than chance
-# ----------------
-# A Poisson count varies as much as its mean, on the line. Where columns lie above it,
-# either the components explain the rest, or the likelihood has to.
+# Overdispersion
+# --------------
+# The variance of a Poisson count equals its mean; the dotted line shows these counts.
+# If a column lies above the line, either the components explain the additional
+# variance, or the likelihood has to.
 
 figure, axes = plt.subplots(figsize=(4.4, 4), layout="constrained")
 mean, variance = X_train.mean(axis=0), X_train.var(axis=0)
@@ -66,10 +67,10 @@ axes.set(xlabel="mean of a column", ylabel="variance")
 # %%
 # Scores of held-out rows
 # -----------------------
-# All three are logarithms of the probability of a row of counts. On digits, where no
-# count exceeds 16, they hardly differ: the components explain most that is beyond
-# chance. Of counts of cells they do not, and there the Poisson likelihood is the worst
-# by far. The fits are short.
+# All three scores are the logarithm of the probability of a row of counts. On digits,
+# where no count exceeds 16, they differ by less than a tenth: the components explain
+# most of the additional variance. On counts of genes in cells they do not, and the
+# Poisson likelihood is the worst by far. The fits are short.
 
 fitted = {}
 for likelihood in ("poisson", "negative_binomial", "zero_inflated_negative_binomial"):
@@ -87,11 +88,11 @@ for likelihood in ("poisson", "negative_binomial", "zero_inflated_negative_binom
 # %%
 # Clusters
 # --------
-# How well do clusters of the components agree with kinds of rows, which no method was
-# told? With size factors the model is given each row's total, which suits cells of
-# different depth; see the user guide. Its scores are given the totals, too, and so are
-# not set beside those above. A normal prior draws clusters together: on digits PCA
-# keeps them apart better.
+# How well do clusters of the components agree with the labels of rows, which no method
+# has seen? With size factors the model conditions on each row's total, which suits
+# cells of different depth; see the user guide. Its scores condition on the totals too,
+# so they cannot be compared with those above. A normal prior pulls clusters together:
+# on digits PCA separates them better.
 
 sized = VAETransformer(
     10,
@@ -102,21 +103,22 @@ sized = VAETransformer(
     random_state=0,
 ).fit(X_train)
 linear = PCA(10).fit(np.log1p(X_train))
-codes = {name: vae.transform(X_test) for name, vae in fitted.items()}
-codes["negative_binomial, size factors"] = sized.transform(X_test)
-codes["PCA of log1p"] = linear.transform(np.log1p(X_test))
-for name, code in codes.items():
-    clusters = KMeans(len(np.unique(kind)), n_init=10, random_state=0).fit_predict(code)
-    print(f"{name}: adjusted Rand index {adjusted_rand_score(kind_test, clusters):.3f}")
+embeddings = {name: vae.transform(X_test) for name, vae in fitted.items()}
+embeddings["negative_binomial, size factors"] = sized.transform(X_test)
+embeddings["PCA of log1p"] = linear.transform(np.log1p(X_test))
+k_means = KMeans(len(np.unique(y)), n_init=10, random_state=0)
+for name, Z in embeddings.items():
+    agreement = adjusted_rand_score(y_test, k_means.fit_predict(Z))
+    print(f"{name}: adjusted Rand index {agreement:.3f}")
 
 # %%
-# Counts out
-# ----------
-# The model draws whole rows. Their columns are zero as often as those of the data.
+# Generated counts
+# ----------------
+# The model generates whole rows. Each column is zero about as often as in the data.
 
 drawn = fitted["zero_inflated_negative_binomial"].sample(len(X_train), random_state=0)
 figure, axes = plt.subplots(figsize=(4.4, 4), layout="constrained")
 axes.plot((X_train == 0).mean(axis=0), (drawn == 0).mean(axis=0), ".")
 axes.axline((0.0, 0.0), slope=1, color="k", linestyle=":")
-axes.set(xlabel="part of zeros in the data", ylabel="in rows drawn")
+axes.set(xlabel="fraction of zeros in the data", ylabel="in generated rows")
 plt.show()

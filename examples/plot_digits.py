@@ -3,21 +3,21 @@
 How does a two-dimensional VAE arrange handwritten digits?
 ==========================================================
 
-The first variational autoencoder most people meet has one hidden layer, two latent
-components and one Bernoulli variable per pixel. Here it is as a scikit-learn
-transformer, with two pictures: where the encoder puts images that it has not seen,
-and what the decoder makes of each place.
+The textbook's variational autoencoder has one hidden layer, two latent components and
+one Bernoulli variable per pixel. This example fits it as a scikit-learn transformer and
+draws two pictures: the positions of test images in latent space, and the images that
+the decoder gives for a grid of positions.
 
-The images are the 8 x 8 digits that come with scikit-learn. To train on MNIST
-instead, which takes some minutes, run ``python plot_digits.py --mnist``: it reads
-``mnist.npz`` in the folder that the environment variable ``SKVAE_DATA`` names, or
-else downloads the images from OpenML.
+The images are the 8 x 8 digits that come with scikit-learn. To train on MNIST instead,
+which takes some minutes, run ``python plot_digits.py --mnist``. It reads ``mnist.npz``
+in the folder that the environment variable ``SKVAE_DATA`` names; without that file it
+downloads the images from OpenML.
 """
 
 # %%
 # The images
 # ----------
-# Pixels are scaled to [0, 1], which is what a Bernoulli likelihood accepts.
+# Pixels are scaled to [0, 1], the domain of the Bernoulli likelihood.
 
 import os
 import sys
@@ -28,6 +28,7 @@ from sklearn.datasets import fetch_openml, load_digits
 from sklearn.model_selection import train_test_split
 
 from skvae import LatentDisplay, ManifoldDisplay, VAETransformer
+from skvae.schedules import Constant
 
 
 def load_mnist():
@@ -35,12 +36,13 @@ def load_mnist():
     path = Path(os.environ.get("SKVAE_DATA", "")) / "mnist.npz"
     if "SKVAE_DATA" in os.environ and path.exists():
         with np.load(path) as file:
-            parts = [file[name] for name in ("x_train", "x_test", "y_train", "y_test")]
+            arrays = [file[name] for name in ("x_train", "x_test", "y_train", "y_test")]
     else:
         X, y = fetch_openml("mnist_784", return_X_y=True, as_frame=False)
-        parts = [X[:60_000], X[60_000:], y[:60_000].astype(int), y[60_000:].astype(int)]
-    images = [part.reshape(len(part), -1) / 255 for part in parts[:2]]
-    return *images, *parts[2:]
+        y = y.astype(int)
+        arrays = [X[:60_000], X[60_000:], y[:60_000], y[60_000:]]
+    images = [array.reshape(len(array), -1) / 255 for array in arrays[:2]]
+    return *images, *arrays[2:]
 
 
 if "--mnist" in sys.argv[1:]:
@@ -55,10 +57,11 @@ print(f"{name}: {len(X_train)} images to train on, {len(X_test)} to test")
 # %%
 # The model
 # ---------
-# These settings repeat the classic one: weights start at random, RMSprop takes steps
-# of constant size over batches of 100, and the last state is the result. Leave them
-# out, and the transformer starts from PCA and decides by held-out images when to stop.
-# Fifty epochs of MNIST are 30,000 steps; few images need more epochs.
+# These settings are the textbook's: random initial parameters, RMSprop with a constant
+# learning rate, batches of 100, the evidence lower bound as the objective, and no early
+# stopping. With the defaults, the transformer starts at PCA and uses held-out images to
+# decide when to stop. Fifty epochs of MNIST are 30,000 steps; with fewer images more
+# epochs are needed.
 
 vae = VAETransformer(
     n_components=2,
@@ -67,8 +70,7 @@ vae = VAETransformer(
     hidden_layer_sizes=(256,),
     activation="relu",
     solver="rmsprop",
-    learning_rate="constant",
-    learning_rate_init=0.001,
+    learning_rate=Constant(0.001),
     batch_size=100,
     max_iter=n_epochs,
     early_stopping=False,
@@ -79,25 +81,25 @@ elbo = vae.score_samples(X_test, bound="elbo")
 print(f"ELBO of the test images: {elbo.mean():.2f} nats each")
 
 # %%
-# Where images go
-# ---------------
-# The encoder never sees a label; the colors are added afterwards.
+# Positions of images
+# -------------------
+# The encoder never sees a label. The display colors the images by their labels.
 
 latent = LatentDisplay.from_estimator(vae, X_test, y_test)
 latent.ax_.set_title("Test images in latent space")
 
 # %%
-# What places mean
-# ----------------
-# Each cell stands for the same share of the prior, so the picture shows what the
-# model draws as often as it draws it. Neighbors look alike, since the decoder is
-# continuous: one digit turns into the next.
+# Images of positions
+# -------------------
+# Each cell stands for the same fraction of the prior, so the grid shows the images that
+# the model generates in proportion to how often it generates them. Neighbors look alike
+# because the decoder is continuous: one digit changes gradually into the next.
 
 manifold = ManifoldDisplay.from_estimator(vae, n_cells=15, image_shape=image_shape)
 manifold.ax_.set_title("Decoded latent space")
 
 # %%
-# Run as a script, this example saves its figures.
+# If run as a script, this example saves its figures.
 
 if "sphinx_gallery" not in sys.modules:
     folder = Path("figures")

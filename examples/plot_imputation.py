@@ -1,11 +1,12 @@
 """
-============================================
-How well can cells that are missing be told?
-============================================
+===========================================
+How well can missing cells be filled in?
+===========================================
 
-A third of the cells of a table are hidden, and each of four imputers fills them in. Two
-things are looked at: how far off they are, and, for the variational autoencoder, which
-can draw what a cell may have been, whether its intervals hold what they promise.
+This example removes a third of the cells of a table and fills them in with four
+imputers. It measures the errors of all four. The variational autoencoder can also draw
+plausible values of a missing cell; the example checks whether intervals of such draws
+contain the true values as often as they should.
 
 The table is the wine data that comes with scikit-learn: 178 wines, 13 measurements.
 """
@@ -13,8 +14,8 @@ The table is the wine data that comes with scikit-learn: 178 wines, 13 measureme
 # %%
 # The table
 # ---------
-# Cells are hidden completely at random. Errors are in standard deviations, so that
-# columns count alike.
+# Cells are removed completely at random. Errors are in standard deviations of the
+# column, so that all columns count equally.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -49,18 +50,19 @@ for name, imputer in imputers.items():
 figure, axes = plt.subplots(figsize=(6, 2.6), layout="constrained")
 axes.barh(list(errors), list(errors.values()))
 axes.invert_yaxis()
-axes.set_xlabel("mean squared error of hidden cells, standardized")
+axes.set_xlabel("mean squared error of missing cells, standardized")
 
 # %%
-# How sure is it?
-# ---------------
-# The fitted model draws hidden cells given the others of the same row. Between the 5 %
-# and the 95 % quantile of many draws there should be nine hidden cells in ten.
+# Uncertainty
+# -----------
+# The fitted model draws missing cells given the observed cells of the same row. The
+# interval from the 5 % to the 95 % quantile of many draws should contain nine true
+# values in ten.
 
 draws = imputers["VAE"].estimator_.impute(X_missing, n_draws=200)
 low, high = np.quantile(draws, [0.05, 0.95], axis=0)
 covered = ((low <= X) & (X <= high))[missing].mean()
-print(f"hidden cells within their interval: {covered:.0%}")
+print(f"true values within their interval: {covered:.0%}")
 
 column = wine.feature_names.index("flavanoids")
 rows = np.flatnonzero(missing[:, column])
@@ -71,7 +73,7 @@ place = np.arange(len(rows))
 figure, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
 axes.vlines(place, low[rows, column], high[rows, column], color="0.75", label="90 %")
 axes.plot(place, middle, "o", markersize=3, label="imputed")
-axes.plot(place, X[rows, column], "k_", label="hidden value")
-axes.set(xlabel="wines, by hidden value", ylabel="flavanoids")
+axes.plot(place, X[rows, column], "k_", label="true value")
+axes.set(xlabel="wines, by true value", ylabel="flavanoids")
 axes.legend()
 plt.show()

@@ -1,14 +1,14 @@
 """
-===================================================
-Can one model read numbers, counts and categories?
-===================================================
+=========================================================
+Can one model handle numbers, counts and categories?
+=========================================================
 
-A table with columns of every kind and with gaps goes into `VAETransformer` as it
-is. The answers come back as such a table: made-up rows, gaps filled in, and, for each
-row, how usual it is.
+This example fits `VAETransformer` to a table with columns of every kind and with
+missing cells. The model then generates rows, fills in missing cells, and scores rows;
+generated and completed rows are tables like the one it was fitted to.
 
-Out of the box the table is made up, so that nothing has to be downloaded. Run
-``python plot_mixed_table.py --census`` to have the 48,842 people of the "adult" census
+By default the table is simulated, so that nothing has to be downloaded. Run
+``python plot_mixed_table.py --census`` to use the 48,842 people of the "adult" census
 from OpenML instead.
 """
 
@@ -27,7 +27,7 @@ from skvae import LatentDisplay, VAETransformer
 
 
 def make_people(n=1500):
-    """Return people whose age and schooling say something of the rest."""
+    """Return people whose other columns depend on age and schooling."""
     rng = np.random.default_rng(0)
     age = rng.uniform(18, 80, n)
     schooling = rng.normal(12 - 0.03 * (age - 40), 2.5).clip(4, 20)
@@ -52,11 +52,11 @@ def make_people(n=1500):
 
 if "--census" in sys.argv[1:]:
     people = fetch_openml("adult", version=2, as_frame=True).data
-    said = {"capital-gain": "student_t", "capital-loss": "student_t"}
+    likelihood = {"capital-gain": "student_t", "capital-loss": "student_t"}
     numeric, category = "hours-per-week", "marital-status"
 else:
     people = make_people()
-    said = {"pay": "log_normal", "children": "poisson"}
+    likelihood = {"pay": "log_normal", "children": "poisson"}
     numeric, category = "pay", "trade"
     rng = np.random.default_rng(1)
     for name in ("pay", "schooling", "trade"):
@@ -66,52 +66,54 @@ print(people.head())
 # %%
 # The model
 # ---------
-# Types say what most columns are: numbers are Gaussian, booleans Bernoulli, categories
-# categorical. What types cannot say, the dict does.
+# By their types, numbers are Gaussian, booleans Bernoulli, and categories categorical.
+# The dict names the columns that differ. After ``fit``, ``likelihood_`` shows the
+# outcome.
 
-vae = VAETransformer(2, likelihood=said, random_state=0).fit(people)
-print(f"{vae.n_active_components_} of 2 components carry something")
+vae = VAETransformer(2, likelihood=likelihood, random_state=0).fit(people)
+print(vae.likelihood_)
+print(f"{vae.n_active_components_} of 2 components carry information")
 
 LatentDisplay.from_estimator(vae, people, y=people[category].astype(str))
 
 # %%
-# Rows that never were
-# --------------------
+# Generated rows
+# --------------
 
-made_up = vae.sample(len(people), random_state=0)
-print(made_up.head())
+generated = vae.sample(len(people), random_state=0)
+print(generated.head())
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
 axes[0].hist(
-    [people[numeric].dropna(), made_up[numeric]],
+    [people[numeric].dropna(), generated[numeric]],
     bins=np.linspace(*np.nanquantile(people[numeric], [0.0, 0.99]), 25),
     density=True,
-    label=["real", "made up"],
+    label=["data", "generated"],
 )
 axes[0].set(xlabel=numeric, yticks=[])
 axes[0].legend()
-shares = pd.DataFrame(
+fractions = pd.DataFrame(
     {
-        "real": people[category].value_counts(normalize=True),
-        "made up": made_up[category].value_counts(normalize=True),
+        "data": people[category].value_counts(normalize=True),
+        "generated": generated[category].value_counts(normalize=True),
     }
 )
-shares.plot.barh(ax=axes[1], legend=False)
-axes[1].set(ylabel="", xlabel="share of rows")
+fractions.plot.barh(ax=axes[1], legend=False)
+axes[1].set(ylabel="", xlabel="fraction of rows")
 
 # %%
-# Gaps
-# ----
-# `impute` fills them, and changes nothing else.
+# Missing cells
+# -------------
+# `impute` fills in missing cells and changes nothing else.
 
-gaps = people[people.isna().any(axis=1)].head()
-print(gaps)
-print(vae.impute(gaps))
+incomplete = people[people.isna().any(axis=1)].head()
+print(incomplete)
+print(vae.impute(incomplete))
 
 # %%
-# The least usual rows
-# --------------------
-# A score adds up log-densities of numbers and log-probabilities of categories.
+# The least probable rows
+# -----------------------
+# A score is the sum of log-densities of numbers and log-probabilities of categories.
 
 print(people.iloc[np.argsort(vae.score_samples(people))[:5]])
 plt.show()

@@ -3,12 +3,12 @@
 Which tumors are unlike the benign ones?
 ========================================
 
-`VAEOutlierDetector` has the interface of scikit-learn's outlier detectors. Here
-it is set beside two of them: 357 benign tumors, 20 malignant ones among them that
-nobody has marked, and the question which rows stand out.
+`VAEOutlierDetector` has the interface of scikit-learn's outlier detectors. This example
+compares it with two of them. The data are 357 benign tumors and 20 malignant ones,
+without labels, and the malignant ones are the outliers to find.
 
-To see it on a larger table, with the tumors of no one in it, run
-``python plot_outliers.py --shuttle``, which downloads 58,000 rows from OpenML.
+To use a larger table, run ``python plot_outliers.py --shuttle``, which downloads the
+58,000 rows of the "shuttle" data set from OpenML.
 """
 
 # %%
@@ -27,8 +27,8 @@ from sklearn.neighbors import LocalOutlierFactor
 from skvae import VAEOutlierDetector
 
 if "--shuttle" in sys.argv[1:]:
-    X, kind = fetch_openml("shuttle", version=1, return_X_y=True, as_frame=False)
-    X, is_outlier = X.astype(float), kind != "1"
+    X, y = fetch_openml("shuttle", version=1, return_X_y=True, as_frame=False)
+    X, is_outlier = X.astype(float), y != "1"
 else:
     X, benign = load_breast_cancer(return_X_y=True)
     X = np.r_[X[benign == 1], X[benign == 0][:20]]
@@ -38,7 +38,7 @@ print(f"{len(X)} rows, {is_outlier.mean():.0%} of them outliers")
 # %%
 # Three detectors
 # ---------------
-# None is told which rows are outliers, nor how many.
+# No detector knows which rows are outliers, or how many there are.
 
 detectors = {
     "VAE": VAEOutlierDetector(random_state=0),
@@ -52,17 +52,15 @@ for name, detector in detectors.items():
     RocCurveDisplay.from_predictions(is_outlier, -scores, name=name, ax=axes)
 
 # %%
-# Where the line is drawn
-# -----------------------
-# `contamination` says which part of the training rows `predict` calls outliers. It
-# moves the line, and not the scores.
+# The threshold
+# -------------
+# `contamination` is the fraction of the training rows that `predict` labels outliers.
+# It changes the threshold but not the scores.
 
 detector = VAEOutlierDetector(contamination=0.05, random_state=0).fit(X)
 scores = detector.score_samples(X)
-called = detector.predict(X) == -1
-print(
-    f"{called.sum()} rows called outliers, {is_outlier[called].sum()} of them rightly"
-)
+labeled = detector.predict(X) == -1
+print(f"{labeled.sum()} rows labeled outliers, {is_outlier[labeled].sum()} correctly")
 
 figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
 bins = np.linspace(np.quantile(scores, 0.005), scores.max(), 40)

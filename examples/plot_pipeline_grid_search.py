@@ -3,18 +3,18 @@
 Which embedding serves a classifier: PCA or autoencoders?
 =========================================================
 
-A dimension reduction is rarely the goal. Here a nearest-neighbor classifier has to
-tell handwritten digits apart from 2, 5 or 10 numbers per image, and
-cross-validation decides which transformer should compute them. All three stand
-in the same place of the same pipeline, so that one grid covers them.
+Dimension reduction is rarely an end in itself. In this example a nearest-neighbor
+classifier recognizes handwritten digits from 2, 5 or 10 numbers per image, and
+cross-validation decides which transformer computes these numbers. All three
+transformers are the same step of the same pipeline, so one grid covers them.
 """
 
 # %%
 # One pipeline, one grid
 # ----------------------
 # A step of a pipeline is a parameter like any other: the grid lists transformers for
-# it as it lists numbers for ``n_components``. A hundred epochs, fewer than the
-# autoencoders would choose, keep this example short.
+# the step just as it lists numbers for ``n_components``. To keep the example short, the
+# autoencoders train for at most a hundred epochs, fewer than by default.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,10 +41,10 @@ grid = {
 search = GridSearchCV(pipeline, grid, cv=3).fit(X_train, y_train)
 
 # %%
-# What cross-validation says
-# --------------------------
-# Bars are mean accuracies over three folds of the training images; the lines on them
-# span one standard deviation to either side.
+# Cross-validated accuracy
+# ------------------------
+# Bars are mean accuracies over three folds of the training images. Error bars are one
+# standard deviation.
 
 colors = {
     "PCA": "#94a4a2",
@@ -52,7 +52,7 @@ colors = {
     "VAETransformer": "#3f90da",
 }
 sizes = grid["embed__n_components"]
-# The grid runs through its parameters by name, the last one fastest.
+# The results are ordered by the parameters' names; the last parameter varies fastest.
 shape = (len(colors), len(sizes))
 accuracy = search.cv_results_["mean_test_score"].reshape(shape)
 spread = search.cv_results_["std_test_score"].reshape(shape)
@@ -69,15 +69,15 @@ ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
 plt.show()
 
 # %%
-# What was chosen
-# ---------------
-# The search has refitted the best pipeline on all training images. The test images
-# took no part in the choice.
+# The choice
+# ----------
+# The search has refitted the best pipeline to all training images. The test images were
+# not used for the choice.
 #
-# Two components are where curved coordinates pay: both autoencoders separate digits
-# that PCA lays over one another. With ten, straight ones have room enough for these
-# small images, and nearest neighbors do best among them. An embedding made to
-# reconstruct is not made to classify: let the search decide.
+# Nonlinear embeddings help with two components: both autoencoders separate digits that
+# overlap under PCA. Ten linear components are enough for these small images, and
+# nearest neighbors classify best with them. An embedding that reconstructs well need
+# not classify well, so let the search decide.
 
 best = search.best_params_
 print(f"chosen: {best['embed']} with {best['embed__n_components']} components")

@@ -1,18 +1,18 @@
 """
-=====================================================
-What lies between two digits, and what is drawn anew?
-=====================================================
+=============================================================
+What does a VAE generate, and what lies between two digits?
+=============================================================
 
-A variational autoencoder is a model of how the data came about: draw a latent point
-from a normal distribution, decode it, add noise. So a fitted one can draw images that
-nobody wrote, and show a path from one written image to another.
+A variational autoencoder models how rows are generated: draw a latent point from a
+normal distribution, decode it, add noise. A fitted model can therefore generate new
+images, and interpolate between two images.
 """
 
 # %%
 # A model of digits
 # -----------------
-# Ten latent components leave room for more than the two of a map. Nothing else is
-# set: the pixels go in as they are, from 0 to 16.
+# Ten latent components can describe an image in more detail than the two of a map. All
+# other settings are the defaults, and the pixels are the raw values from 0 to 16.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,19 +36,19 @@ def show(rows):
 
 
 # %%
-# What the model keeps of an image
-# --------------------------------
-# Ten numbers hold the shape of a digit, but not every stroke.
+# Reconstructions
+# ---------------
+# Ten numbers describe the shape of a digit, but not every stroke.
 
 ReconstructionDisplay.from_estimator(vae, X, image_shape=(8, 8))
 plt.show()
 
 # %%
-# New samples
-# -----------
-# A draw from the model has noise on every pixel, as its Gaussian likelihood says that
-# data have. ``kind="mean"`` stops before the noise, at what the decoder expects. The
-# same ``random_state`` gives both the same latent points.
+# Generated images
+# ----------------
+# A draw from the model has noise on every pixel, as the Gaussian likelihood assumes of
+# the data. ``kind="mean"`` leaves the noise out and returns the expected pixels. With
+# the same ``random_state`` both have the same latent points.
 
 means = vae.sample(12, random_state=0, kind="mean")
 draws = vae.sample(12, random_state=0, kind="draw")
@@ -58,9 +58,10 @@ plt.show()
 # %%
 # A walk between two digits
 # -------------------------
-# The posterior means of two images are two points of the latent space. Decoded, the
-# straight line between them is a stroke that opens into a ring, with an image of its
-# own at every step. Averaging the pixels only fades one digit out and the other in.
+# The posterior means of two images are two points of the latent space. Points on the
+# straight line between them decode to a stroke that gradually opens into a ring, with a
+# plausible image at every step. Averages of the pixels only fade one digit into the
+# other.
 
 start, end = X[y == 1][0], X[y == 0][0]
 steps = np.linspace(0, 1, 12)[:, None]

@@ -17,7 +17,7 @@ def main():
     figure, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
     LatentDisplay.from_estimator(vae, X_test, y_test, ax=axes[0])
     ManifoldDisplay.from_estimator(vae, image_shape=(8, 8), ax=axes[1])
-    axes[0].set_title("450 test digits, where the encoder puts them")
+    axes[0].set_title("450 test digits in latent space")
     axes[1].set_title("The latent space, decoded")
     figure.savefig(Path(__file__).with_suffix(".png"), dpi=100)
 
