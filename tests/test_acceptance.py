@@ -234,8 +234,9 @@ def test_training_finishes_with_the_best_parameters_in_the_model(small):
     plan = {"learning_rate": Constant(0.05)}
     training = small.run(small.model(has_path=False), held_out=True, **plan)
     training.finish(small.rows(small.X))
-    theta = torch.cat([p.detach().reshape(-1) for p in training.model.parameters()])
-    assert torch.equal(theta, training.state.kept.theta)
+    # The parameters of the model are views of theta.
+    assert torch.equal(training.parameters.theta, training.state.kept.theta)
+    assert not torch.equal(training.parameters.theta, training.parameters.average)
 
 
 def test_training_judges_the_best_state_by_the_present_weights(small):

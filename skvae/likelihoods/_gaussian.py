@@ -122,5 +122,5 @@ class Gaussian(Likelihood):
         self.scaling = scaling
 
     def admits(self, low: float, high: float) -> bool:
-        """Return True: the domain holds all numbers."""
-        return True
+        """Return whether these are numbers: the domain holds them all."""
+        return low <= high

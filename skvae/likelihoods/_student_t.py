@@ -183,5 +183,5 @@ class StudentT(Likelihood):
         self.noise = noise
 
     def admits(self, low: float, high: float) -> bool:
-        """Return True: the domain holds all numbers."""
-        return True
+        """Return whether these are numbers: the domain holds them all."""
+        return low <= high
