@@ -10,7 +10,7 @@ __all__ = ["FitReport"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class FitReport:
+class FitReport:  # numpydoc ignore=PR02
     """Comparison of a fitted `VAETransformer` with PCA of as many components.
 
     `print` it. PCA is fitted to standardized columns of the same training rows; its

@@ -201,7 +201,7 @@ class OneCycle(Schedule):
         return self.value * (low + (1.0 - low) * height)
 
 
-class Progress(float):
+class Progress(float):  # numpydoc ignore=PR02
     """Fraction of a fit that is done, in [0, 1]; it knows the epochs, too.
 
     Parameters
