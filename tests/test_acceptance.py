@@ -19,12 +19,11 @@ from skvae.training._validation import Check
 def _acceptance(weights=(1.0, 1.0), tol=None):
     """Return what keeps the best state, by the loss of two terms."""
     weights = dict(zip("ab", weights, strict=True))
-    start = Start(is_linear=False, is_exact=False)
 
     def loss_of(means):
         return sum(weights[name] * mean for name, mean in means.items())
 
-    return Acceptance(SimpleNamespace(kept=Kept()), start, loss_of, tol), weights
+    return Acceptance(SimpleNamespace(kept=Kept()), loss_of, tol), weights
 
 
 def _check(a, b=0.0, error=1.0):

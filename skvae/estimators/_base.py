@@ -126,7 +126,8 @@ class LatentTransformer(
             Ignored, present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows. A weight of two is the same as a repeated row, a
-            weight of zero the same as an absent row.
+            weight of zero the same as an absent row, whose cells are checked, and
+            count for categories and for whether cells are missing.
 
         Returns
         -------

@@ -89,8 +89,8 @@ class Categorical(CodesLikelihood):
     Parameters
     ----------
     n_categories : "auto", int or list of int, default="auto"
-        Number of categories of all columns, or of each. `"auto"` takes the largest
-        code in the data.
+        Number of categories of all columns, or of each. `"auto"`: in `fit`, those of
+        the column's type or those that occur; in `resolve`, up to the largest code.
 
     See Also
     --------

@@ -120,8 +120,8 @@ class Ordinal(CodesLikelihood):
     Parameters
     ----------
     n_levels : "auto", int or list of int, default="auto"
-        Number of levels of all columns, or of each. `"auto"` takes the largest code in
-        the data.
+        Number of levels of all columns, or of each. `"auto"`: in `fit`, those of the
+        column's type or those that occur; in `resolve`, up to the largest code.
 
     See Also
     --------

@@ -78,7 +78,6 @@ class Acceptance:
     ----------
     state : TrainingState
         What is remembered, `state.kept`, is part of it.
-    start : Start
     loss_of : callable
         Weighs mean terms with the present final weights of the terms.
     tol : float or None
@@ -88,11 +87,10 @@ class Acceptance:
     def __init__(
         self,
         state: TrainingState,
-        start: Start,
         loss_of: Callable[[Mapping[str, float]], float],
         tol: float | None,
     ) -> None:
-        self.state, self.start, self.loss_of = state, start, loss_of
+        self.state, self.loss_of = state, loss_of
         self.tol = tol or 0.0
 
     @property

@@ -126,7 +126,7 @@ class Training:
         # How long a run may be, and may wait for improvements, may change.
         fixed = plan._replace(max_iter=0, n_iter_no_change=0)
         state.counters.run = identity((start, self.train.batch_size, fixed))
-        self.acceptance = Acceptance(state, start, self._loss_of, plan.tol)
+        self.acceptance = Acceptance(state, self._loss_of, plan.tol)
         if earlier is not None and self._is_unfinished(earlier):
             state.load(earlier)
             return
