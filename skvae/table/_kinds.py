@@ -19,6 +19,9 @@ YEARS = np.array(["0001-01-01", "9999-12-31"], "M8[D]").astype(np.int64)
 LONGEST = 999_999_998
 """Days of the longest duration that any package of tables can hold."""
 
+MOST_DIGITS = 400
+"""Digits that hold any float, and as many decimal places as a Decimal may have."""
+
 ACCEPTED = {
     "number": ("number", "boolean"),
     "boolean": ("number", "boolean"),
@@ -291,14 +294,15 @@ def _whole(numbers: np.ndarray, letter: str, bits: str) -> np.ndarray:
 
 def _decimals(numbers: np.ndarray, precision: str, scale: str) -> np.ndarray:
     """Return Decimals of so many digits, so many of them after the point."""
-    places = int(scale)
-    is_limited = precision.isdecimal()
-    limit = np.nextafter(10.0 ** (int(precision) - places), 0) if is_limited else np.inf
-    unit, exact = Decimal(1).scaleb(-places), Context(prec=400)
-    return _objects(
-        lambda number: Decimal(repr(number)).quantize(unit, context=exact),
-        np.clip(numbers, -limit, limit),
-    )
+    n_digits = int(precision) if precision.isdecimal() else MOST_DIGITS
+    unit, exact = Decimal(1).scaleb(-int(scale)), Context(prec=MOST_DIGITS)
+    limit = Decimal(10**n_digits - 1).scaleb(-int(scale), exact)
+
+    def convert(number: float) -> Decimal:
+        rounded = Decimal(repr(number)).quantize(unit, context=exact)
+        return max(-limit, min(limit, rounded))
+
+    return _objects(convert, numbers)
 
 
 def _objects(convert: Callable, numbers: np.ndarray) -> np.ndarray:
