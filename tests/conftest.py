@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import math
 import os
 import random
 import warnings
@@ -36,6 +37,7 @@ from skvae.priors import as_prior
 from skvae.schedules import Constant, as_weight
 from skvae.table import Batches, Rows, as_cells
 from skvae.training import Plan, Start, Training
+from skvae.training._interrupts import INTERRUPTS
 from skvae.training._start import start_linear
 
 
@@ -85,6 +87,12 @@ def untouched():
     before = global_state()
     yield
     assert global_state() == before
+
+
+@pytest.fixture(autouse=True)
+def no_interrupt_before(monkeypatch):
+    """Let the first Ctrl-C of each test be a first one."""
+    monkeypatch.setattr(INTERRUPTS, "last", -math.inf)
 
 
 # Likelihoods, each with a table of its domain

@@ -303,8 +303,9 @@ def test_training_by_recorded_steps_is_the_same(small):
 
 
 def test_training_interrupted_keeps_the_last_whole_epoch(small):
-    with pytest.warns(UserWarning, match="interrupted by user"):
-        training = small.run(objective=_accident(_interrupt, [7]), held_out=True)
+    training = small.training(objective=_accident(_interrupt, [7]), held_out=True)
+    with pytest.raises(KeyboardInterrupt):
+        training.run(lambda: None, lambda: False)
     ends = iter([False, True])
     stopped = small.run(
         objective=_accident(_interrupt, []), held_out=True, end=lambda: next(ends)
@@ -332,7 +333,7 @@ def test_training_interrupted_at_the_end_of_an_epoch_keeps_the_last_whole_one(
         return method(*args)
 
     setattr(owner, name, interrupted)
-    with pytest.warns(UserWarning, match="interrupted by user"):
+    with pytest.raises(KeyboardInterrupt):
         training.run(lambda: None, lambda: False)
     ends = iter([False, False, True])
     stopped = small.run(held_out=True, end=lambda: next(ends))
@@ -346,8 +347,9 @@ def test_training_interrupted_by_a_callback_keeps_the_epoch_that_it_saw(small):
     def end():
         raise KeyboardInterrupt
 
-    with pytest.warns(UserWarning, match="interrupted by user"):
-        training = small.run(end=end)
+    training = small.training()
+    with pytest.raises(KeyboardInterrupt):
+        training.run(lambda: None, end)
     assert training.n_iter == 1
 
 

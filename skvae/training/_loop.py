@@ -203,6 +203,11 @@ class Training:
         ----------
         begin, end : callable
             Called before and after each epoch.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After Ctrl-C. The state is that of the last whole epoch.
         """
         _keep_freed_memory()
         before: Saved | None = None
@@ -217,18 +222,11 @@ class Training:
                 is_over = has_advanced and end()
                 is_over = is_over or self.state.counters.is_finished
         except KeyboardInterrupt:
-            self._interrupt(before)
-            return
+            if before is not None:
+                self.state.load(before)
+            raise
         if self.state.counters.n_epochs == self.plan.max_iter:
             self._warn_if_improving()
-
-    def _interrupt(self, before: Saved | None) -> None:
-        """Keep the last whole epoch: go back to before one that was cut off."""
-        if before is not None:
-            self.state.load(before)
-        warnings.warn(
-            "Training interrupted by user; the last whole epoch is kept.", stacklevel=3
-        )
 
     def _advance(self, before: Saved) -> bool:
         """Train an epoch, with smaller steps if need be; false if that is no help."""
