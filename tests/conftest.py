@@ -237,6 +237,7 @@ class Small:
         model=None,
         *,
         held_out=False,
+        shown=False,
         batch_size=16,
         earlier=None,
         beta=1.0,
@@ -246,10 +247,11 @@ class Small:
         model = self.model() if model is None else model
         train = self.batches(model, self.X[:40], batch_size)
         held_out = self.batches(model, self.X[40:]) if held_out else None
+        shown = self.batches(model, self.X[:10]) if shown else None
         plan = self.plan._replace(weights={"kl": as_weight(beta)})._replace(**plan)
         is_linear = model.encoder.path.has_map
         start = Start(is_linear, is_linear, 5.0)
-        return Training(model, train, held_out, plan, start, earlier)
+        return Training(model, train, held_out, shown, plan, start, earlier)
 
     def run(self, *args, end=lambda: False, **options):
         """Return such a training after its run."""

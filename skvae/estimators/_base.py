@@ -249,6 +249,7 @@ class LatentTransformer(
             model,
             self._batches(model, train, settings),
             self._batches(model, held_out, settings),
+            self._batches(model, self._shown(train, held_out, settings), settings),
             plan,
             fitted["_start"],
             self._saved if self._is_resumed else None,
@@ -316,6 +317,17 @@ class LatentTransformer(
             return rows, None
         n_held_out = max(1, round(fraction * len(rows)))
         return rows.split(min(n_held_out, len(rows) - 1))
+
+    @staticmethod
+    def _shown(train, held_out, settings):
+        """Return training rows for the curves, where training itself hides cells.
+
+        They are as many as are held out, and chosen in the same way.
+        """
+        if not settings["hidden_fraction"]:
+            return None
+        n_rows = settings["batch_size"] if held_out is None else len(held_out)
+        return train.take(train.spread(min(n_rows, len(train))))
 
     @staticmethod
     def _batches(model, rows, settings):
