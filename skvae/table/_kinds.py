@@ -252,13 +252,14 @@ def _of_codes(codes: np.ndarray, categories: np.ndarray) -> np.ndarray:
 
 def instants(numbers: np.ndarray, origin: int, dtype: str) -> np.ndarray:
     """Return days from an origin as dates, or days as durations."""
+    letter = np.dtype(dtype).kind
     _, per_day = _in_days(np.empty(0, dtype))
     most = (2**63 - 1) // per_day - 1
-    low, high = YEARS if dtype[0] == "M" else (-LONGEST, LONGEST)
+    low, high = YEARS if letter == "M" else (-LONGEST, LONGEST)
     whole = np.floor(numbers)
     rest = np.rint((numbers - whole) * per_day).astype(np.int64)
     whole = np.clip(whole + origin, max(low, -most), min(high, most)).astype(np.int64)
-    return (whole * per_day + rest).view(f"{dtype[0]}8[{_unit(dtype)}]").astype(dtype)
+    return (whole * per_day + rest).view(f"{letter}8[{_unit(dtype)}]").astype(dtype)
 
 
 def is_whole(text: str) -> bool:
