@@ -71,7 +71,7 @@ def check_finite(cells: Cells, labels: Sequence[str]) -> None:
 def _refuse_others(X: Any) -> None:
     """Raise TypeError for what is neither a table nor an array of cells."""
     name = type(X).__name__
-    remedy = NO_TABLES.get(name) if name == "dict" or hasattr(X, "columns") else None
+    remedy = NO_TABLES.get(name)
     if isinstance(X, np.ndarray) and X.dtype.names:
         name, remedy = "a structured array", "pandas.DataFrame(X)"
     if getattr(X, "requires_grad", False):
