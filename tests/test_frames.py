@@ -205,7 +205,7 @@ def test_filled_columns_keep_their_type_and_all_other_cells(column):
     library = pl if isinstance(column, pl.Series) else pd
     X = library.DataFrame({"x": column})
     layout = layout_of(X)
-    numbers = encoded(layout, X)
+    numbers = encoded(layout, X).copy()
     numbers[0] = numbers[2]
     missing = np.array([[True], [False], [False]])
     filled = layout.fill(X, numbers, missing)["x"]

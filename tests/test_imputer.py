@@ -98,7 +98,7 @@ def test_indicators_beside_names_of_several_levels():
     filled = quick(add_indicator=True).fit_transform(pd.DataFrame(X, columns=names))
     assert filled.columns.names == ["one", "two"]
     assert filled.columns[:4].equals(names)
-    np.testing.assert_array_equal(filled["missingindicator_x1"][""], MISSING[:, 1])
+    np.testing.assert_array_equal(filled["missingindicator_x1"], MISSING[:, 1])
 
 
 def test_array_of_dates_cannot_hold_indicators():

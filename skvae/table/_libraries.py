@@ -55,10 +55,11 @@ class Pandas:
 
         Raises ValueError or TypeError where that type cannot hold its other cells.
         """
-        if own.dtype == object:
-            # Before it is converted: what stands for missing may not be convertible.
-            own = own.where(~missing, series.astype(object))
-        return own.astype(series.dtype).where(~missing, series)
+        if own.dtype == series.dtype:
+            return own.where(~missing, series)
+        # Filled before it is converted: what counts as missing need not be convertible.
+        filled = own.astype(object).where(~missing, series.astype(object))
+        return filled.astype(series.dtype)
 
     @staticmethod
     def with_columns(X: Any, filled: dict[int, Any]) -> Any:
@@ -127,9 +128,9 @@ class Polars:
         """
         import polars as pl
 
-        return own.cast(series.dtype, strict=False).zip_with(
-            pl.Series(~missing), series
-        )
+        # What counts as missing need not be convertible.
+        cast = own.cast(series.dtype, strict=False)
+        return cast.zip_with(pl.Series(~missing), series)
 
     @staticmethod
     def with_columns(X: Any, filled: dict[int, Any]) -> Any:
