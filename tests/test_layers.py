@@ -22,6 +22,7 @@ IMPORTED_WHERE_USED = {
     "polars",
     "pyarrow",
     "sklearn.decomposition",
+    "sklearn.neighbors",
     "sklearn.preprocessing",
 }
 """What is slow to import, or need not be installed: imported inside functions only."""
