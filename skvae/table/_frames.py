@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -187,21 +188,29 @@ class Layout:
         return LIBRARIES[library].with_columns(X, filled)
 
 
-def read_layout(X: Any) -> Layout:
-    """Return the layout of a table, of an array of dates, or of cells of numbers."""
+def read_layout(X: Any, kinds: Sequence[str] | None = None) -> Layout:
+    """Return the layout of a table, of an array of dates, or of cells of numbers.
+
+    Parameters
+    ----------
+    X : DataFrame, ndarray or Cells
+    kinds : sequence of str, default=None
+        Kinds of the columns of cells. None goes by the type of the cells.
+    """
     library = library_of(X)
+    if isinstance(X, Cells):
+        of_all = "boolean" if X.dtype == np.dtype(bool) else "number"
+        kinds = kinds or [of_all] * X.shape[1]
+        return Layout(None, tuple(starmap(Column, enumerate(kinds))))
     if library is None:
-        return Layout(None, tuple(_of_array(X)))
+        return Layout(None, tuple(_of_dates(X)))
     names, given = X.columns, _columns(X)
     columns = [_described(*each, library) for each in zip(names, given, strict=True)]
     return Layout(library, tuple(columns), LIBRARIES[library].levels(X))
 
 
-def _of_array(X: Any) -> Iterable[Column]:
-    """Yield the columns of an array of dates, or of cells of numbers."""
-    if isinstance(X, Cells):
-        kind = "boolean" if X.dtype == np.dtype(bool) else "number"
-        return (Column(j, kind) for j in range(X.shape[1]))
+def _of_dates(X: np.ndarray) -> Iterable[Column]:
+    """Yield the columns of an array of dates."""
     text = text_of(X.dtype)
     columns = (Column(j, kind_of(text), text) for j in range(X.shape[1]))
     return (_with_origin(column, X[:, column.name]) for column in columns)
@@ -243,6 +252,9 @@ def _described(name: Any, cells: Any, library: str) -> Column:
 
 def _can_be_made(dtype: Any, library: str) -> bool:
     """Return whether the type can be made again, for answers."""
+    if isinstance(dtype, np.dtype):
+        # Answers have the order of bytes of the machine.
+        dtype = dtype.newbyteorder("=")
     text, categories = text_of(dtype), getattr(dtype, "categories", None)
     ordered = bool(getattr(dtype, "ordered", False))
     try:

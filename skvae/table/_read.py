@@ -40,8 +40,9 @@ def read_table(
     if not is_table and table.dtype.kind not in "mM":
         if layout is not None and not layout.is_numeric:
             raise _no_array_of_numbers(X, layout)
-        cells = _read_numbers(estimator, table, learns)
-        return cells, layout or read_layout(cells)
+        numbers, kinds = _as_numbers(table)
+        cells = _read_numbers(estimator, numbers, learns)
+        return cells, layout or read_layout(cells, kinds)
     _refuse_empty(table)
     validate_data(estimator, table, reset=learns, skip_check_array=True)
     return table, layout or read_layout(table)
@@ -66,7 +67,7 @@ def check_finite(cells: Cells, labels: Sequence[str]) -> None:
 def _refuse_others(X: Any) -> None:
     """Raise TypeError for what is neither a table nor an array of cells."""
     name = type(X).__name__
-    remedy = NO_TABLES.get(name)
+    remedy = None if library_of(X) else NO_TABLES.get(name)
     if isinstance(X, np.ndarray) and X.dtype.names:
         name, remedy = "a structured array", "pandas.DataFrame(X)"
     if getattr(X, "requires_grad", False):
@@ -106,7 +107,7 @@ def _read_numbers(estimator: Any, X: Any, learns: bool) -> Cells:
     try:
         X = validate_data(
             estimator,
-            _as_numbers(X),
+            X,
             reset=learns,
             accept_sparse="csr" if get_tags(estimator).input_tags.sparse else False,
             dtype=None if is_number else [np.float64, np.float32],
@@ -127,17 +128,21 @@ def _no_numbers(found: str, error: Any = "") -> ValueError:
     )
 
 
-def _as_numbers(X: Any) -> Any:
-    """Return X with NaN in place of missing cells that are no numbers.
+def _as_numbers(X: Any) -> tuple[Any, list[str] | None]:
+    """Return X with NaN in place of missing objects, and the kinds of its columns.
 
-    Raises ValueError for text and dates, some of which NumPy would take for numbers.
+    The kinds are None if the type of X says what they are. Raises ValueError for text
+    and dates, some of which NumPy would take for numbers.
     """
     if X.dtype.kind not in "OUS":
-        return X
+        return X, None
     if X.dtype.kind != "O":
         raise _no_numbers("text")
     missing = np.frompyfunc(is_missing, 1, 1)(X).astype(bool)
-    _, natures = described(X[~missing].tolist())
-    if {"str", "date"} & set(natures.split(", ")):
-        raise _no_numbers(natures.replace("str", "text"))
-    return np.where(missing, np.nan, X)
+    numbers = np.where(missing, np.nan, X)
+    found = [described(column.tolist()) for column in np.atleast_2d(X).T]
+    natures = {nature for _, text in found for nature in text.split(", ")}
+    refused = sorted(natures & {"str", "date", "complex"})
+    if refused:
+        raise _no_numbers(", ".join(refused).replace("str", "text"))
+    return numbers, ["boolean" if k == "boolean" else "number" for k, _ in found]
