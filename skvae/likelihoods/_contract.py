@@ -287,9 +287,11 @@ class Likelihood(BaseEstimator):
         outside = self._outside(X)
         if np.any(outside):
             row, column = np.argwhere(outside)[0]
+            # As many digits as tell the value from a whole number.
+            value = str(X[row, column]).removesuffix(".0")
             raise ValueError(
                 f"{type(self).__name__} likelihood requires {self._domain(column)}. "
-                f"Got {X[row, column]:.6g} in column {name_of(int(column))}. "
+                f"Got {value} in column {name_of(int(column))}. "
                 f"{self._remedy}"
             )
 
