@@ -3,8 +3,8 @@ r"""Log-masses of counts of any size, in forms in which nothing large cancels.
 .. math:: \log p(x \mid \mu) = \log p(x \mid \mu = x) - d(x, \mu)
 
 The first term is a logarithm of about the standard deviation, by Stirling's series. The
-second, half the deviance, is written in :math:`\log \mu - \log x` (Loader 2000, Fast and
-accurate computation of binomial probabilities). Derivatives are written out, since
+second, half the deviance, is written in :math:`\log \mu - \log x` (Loader 2000, "Fast
+and accurate computation of binomial probabilities"). Derivatives are written out, since
 automatic ones cancel again, and take longer.
 """
 
@@ -41,12 +41,16 @@ def _corrections(dtype: torch.dtype, device: torch.device) -> Tensor:
         return table.to(dtype)
 
 
-def log_factorial_excess(x: Tensor) -> Tensor:
-    """Return log(x!) - x log(x) + x of whole numbers."""
-    y = x.clamp_min(1.0)
+def log_counts(x: Tensor) -> Tensor:
+    """Return logarithms of counts, and zero for zero."""
+    return x.clamp_min(1.0).log_()
+
+
+def log_factorial_excess(x: Tensor, log_x: Tensor) -> Tensor:
+    """Return log(x!) - x log(x) + x of counts, given their logarithms."""
     k = x.clamp_max(LARGE).int().flatten()
     lacking = _corrections(x.dtype, x.device).index_select(0, k).view_as(x)
-    return _stirling(y).add_(y.log(), alpha=0.5).add_(lacking)
+    return _stirling(x.clamp_min(1.0)).add_(log_x, alpha=0.5).add_(lacking)
 
 
 class _LogGammaExcess(torch.autograd.Function):
@@ -71,15 +75,16 @@ class _LogGammaExcess(torch.autograd.Function):
         return torch.where(z < LARGE, small, large).mul_(gradient)
 
 
-def poisson_deviance_and_residual(log_mean: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+def poisson_deviance_and_residual(
+    log_mean: Tensor, x: Tensor, log_x: Tensor
+) -> tuple[Tensor, Tensor]:
     r"""Return half the deviance of Poisson counts, and its derivative, the residual.
 
     With :math:`t = \log \mu - \log x` they are :math:`x (e^t - 1 - t)` and
     :math:`\mu - x = x (e^t - 1)`.
     """
     # Zero has no logarithm; one in its place is taken away again.
-    y = x.clamp_min(1.0)
-    t = log_mean - y.log()
+    y, t = x.clamp_min(1.0), log_mean - log_x
     residual = torch.expm1(t).mul_(y).add_(y - x)
     return residual - t.mul_(x), residual
 
@@ -88,15 +93,15 @@ class _PoissonDeviance(torch.autograd.Function):
     """Half the deviance of Poisson counts."""
 
     @staticmethod
-    def forward(ctx: Any, log_mean: Tensor, x: Tensor) -> Tensor:
-        deviance, residual = poisson_deviance_and_residual(log_mean, x)
+    def forward(ctx: Any, log_mean: Tensor, x: Tensor, log_x: Tensor) -> Tensor:
+        deviance, residual = poisson_deviance_and_residual(log_mean, x, log_x)
         ctx.save_for_backward(residual)
         return deviance
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (residual,) = ctx.saved_tensors
-        return gradient * residual, None
+        return gradient * residual, None, None
 
 
 class _NegativeBinomialDeviance(torch.autograd.Function):
@@ -111,10 +116,12 @@ class _NegativeBinomialDeviance(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, log_mean: Tensor, theta: Tensor, x: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, log_mean: Tensor, theta: Tensor, x: Tensor, log_x: Tensor
+    ) -> Tensor:
         n, y, by_x = x + theta, x.clamp_min(1.0), x <= theta
         sign = by_x.to(x.dtype).mul_(2.0).sub_(1.0)
-        t = (log_mean - y.log()).mul_(sign)
+        t = (log_mean - log_x).mul_(sign)
         # As in Poisson deviances, one is taken away again where x is zero.
         u = torch.expm1(t).mul_(torch.where(by_x, y, theta) / n).add_((y - x) / n)
         log = torch.log1p(u)
@@ -122,12 +129,12 @@ class _NegativeBinomialDeviance(torch.autograd.Function):
         return log.mul(n).sub_(t * torch.minimum(x, theta))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         theta, x, sign, t, u, log = ctx.saved_tensors
         by_log_mean = (torch.maximum(x, theta) * sign).mul(u / (1.0 + u))
         by_theta = torch.where(sign > 0.0, log, log - t).sub_(by_log_mean / theta)
         by_theta = by_theta.mul_(gradient).sum_to_size(theta.shape)
-        return by_log_mean.mul_(gradient), by_theta, None
+        return by_log_mean.mul_(gradient), by_theta, None, None
 
 
 log_gamma_excess = _LogGammaExcess.apply

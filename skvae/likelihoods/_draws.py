@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 LARGE_RATE = 1e6
-"""From here on Poisson draws are normal, to second order and so to rounding."""
+"""Beyond it, Poisson draws are normal to second order, which is to rounding."""
 
 
 def uniform(like: Tensor, generator: torch.Generator) -> Tensor:
@@ -35,10 +35,13 @@ def poisson(rate: Tensor, generator: torch.Generator) -> Tensor:
     digits beyond 1e15, and on a GPU none beyond 2^32.
     """
     rate = rate.double()
+    is_large = rate > LARGE_RATE
     small = torch.poisson(rate.clamp_max(LARGE_RATE), generator=generator)
+    if not is_large.any():
+        return small
     z = normal(rate, generator)
     large = rate + rate.sqrt() * z + (z.square() - 1.0) / 6.0
-    return torch.where(rate < LARGE_RATE, small, large.round())
+    return torch.where(is_large, large.round(), small)
 
 
 def draw(

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from skvae.likelihoods._counts import LARGEST_COUNT, CountsLikelihood, CountsModel
 from skvae.likelihoods._deviance import (
+    log_counts,
     log_factorial_excess,
     log_gamma_excess,
     negative_binomial_deviance,
@@ -80,10 +81,10 @@ class NegativeBinomialModel(CountsModel):
 
     def count_log_prob(self, log_mean: Tensor, x: Tensor) -> Tensor:
         """Return log-masses of the negative binomial."""
-        theta = self.theta()
+        theta, log_x = self.theta(), log_counts(x)
         at_mean = log_gamma_excess(x + theta) - log_gamma_excess(theta)
-        at_mean = at_mean - log_factorial_excess(x)
-        return at_mean - negative_binomial_deviance(log_mean, theta, x)
+        at_mean = at_mean - log_factorial_excess(x, log_x)
+        return at_mean - negative_binomial_deviance(log_mean, theta, x, log_x)
 
     def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return the log-masses."""
