@@ -50,7 +50,7 @@ class ELBO(Objective):
     """
 
     names = ("reconstruction", "kl")
-    has_written_gradient = True
+    written_gradient = "elbo"
 
     def __init__(self, mean_fraction: str | float = "auto") -> None:
         self.mean_fraction = mean_fraction
@@ -172,7 +172,7 @@ class Reconstruction(Objective):
     """
 
     names = ("reconstruction",)
-    has_written_gradient = True
+    written_gradient = "reconstruction"
 
     def terms(self, model: Model, batch: Batch, noise: Tensor) -> Terms:
         """Return the reconstruction at the posterior mean.
