@@ -2,7 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+import scipy.sparse
+import torch
 from sklearn.exceptions import NotFittedError
 
 from skvae import AutoencoderTransformer, VAETransformer
@@ -28,6 +31,13 @@ def test_unfitted_use_is_refused(cls, method):
         getattr(cls(), method)(X)
 
 
+@pytest.mark.parametrize("cls", [VAETransformer, AutoencoderTransformer])
+def test_unfitted_estimator_has_no_device(cls):
+    assert not hasattr(cls(), "device_")
+    with pytest.raises(NotFittedError, match="Call 'fit'"):
+        _ = cls().device_
+
+
 @pytest.mark.parametrize("method", ["posterior", "score_samples", "sample"])
 def test_unfitted_vae_is_refused(method):
     argument = 1 if method == "sample" else X
@@ -43,7 +53,9 @@ def test_infinite_value_is_named_by_column_and_row(vae, method, value, with_miss
     frame.loc[7, "height"] = value
     if with_missing:
         frame.loc[3, "age"] = np.nan
-    with pytest.raises(ValueError, match=r"Got inf in column 'height', row 7.*NaN"):
+    with pytest.raises(
+        ValueError, match=rf"Got {value} in column 'height', row 7.*NaN"
+    ):
         getattr(vae, method)(frame)
 
 
@@ -53,7 +65,7 @@ def test_infinite_value_is_named_whatever_the_chunk(vae, method, monkeypatch):
     frame = FRAME.copy()
     frame.iloc[[2, 6], 0] = np.nan
     frame.loc[7, "height"] = -np.inf
-    with pytest.raises(ValueError, match=r"Got inf in column 'height', row 7"):
+    with pytest.raises(ValueError, match=r"Got -inf in column 'height', row 7"):
         getattr(vae, method)(frame)
 
 
@@ -79,7 +91,9 @@ def test_text_in_an_array_is_refused():
 
 def test_text_in_a_column_of_numbers_is_named(vae):
     frame = FRAME.assign(height=["tall"] * 30)
-    with pytest.raises(ValueError, match=r"numeric.*'height'.*OrdinalEncoder"):
+    with pytest.raises(
+        ValueError, match=r"'height' must hold numbers.*'tall'.*to_numeric"
+    ):
         vae.transform(frame)
 
 
@@ -146,16 +160,75 @@ def test_invalid_parameter_is_refused(params, message):
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (pd.date_range("2026-01-01", periods=30), "numeric.*datetime64.*'height'"),
-        ([pd.NA] * 30, "requires an observed cell in fit.*'height'"),
-        ([{"a": 1}] * 30, "numeric.*unhashable.*'height'"),
+        (pd.period_range("2026", periods=30, freq="D"), r"period\[D\] in .*'height'"),
+        ([1, "tall"] * 15, "requires numbers. Got object of int, str.*'height'"),
+        ([{"a": 1}] * 30, "numbers.*unhashable.*'height'"),
     ],
-    ids=["dates", "missing", "dicts"],
+    ids=["periods", "mixed", "dicts"],
 )
 def test_column_that_holds_no_values_to_model_is_named(column, message):
     frame = FRAME.assign(height=pd.Series(column))
     with pytest.raises((TypeError, ValueError), match=message):
         VAETransformer().fit(frame)
+
+
+@pytest.mark.parametrize("dtype", [object, "str", float])
+def test_column_without_any_cell_is_warned_of(dtype):
+    frame = FRAME.assign(height=pd.Series([None] * 30, dtype=dtype))
+    with pytest.warns(UserWarning, match="observed cell. Got none in column 'height'"):
+        VAETransformer(max_iter=1, tol=None).fit(frame)
+
+
+def test_array_of_dates_is_read_as_days_and_comes_back():
+    dates = np.datetime64("2026-01-01", "s") + np.arange(80).reshape(40, 2) * 86_400
+    dates[3, 0] = "NaT"
+    vae = VAETransformer(1, max_iter=1, tol=None, random_state=0).fit(dates)
+    filled = vae.impute(dates)
+    assert vae.sample(3).dtype == filled.dtype == dates.dtype
+    assert not np.isnat(filled).any()
+    assert (filled == dates).sum() == dates.size - 1
+
+
+class Derived(pd.DataFrame):
+    """A table, as GeoDataFrame is one."""
+
+
+def test_class_derived_from_a_table_is_a_table():
+    frame = Derived({"a": X[:, 0], "b": X[:, 1] > X[0, 1]})
+    vae = VAETransformer(1, max_iter=1, tol=None).fit(frame)
+    assert "Bernoulli" in repr(vae.likelihood_)
+    assert (vae.sample(2).dtypes == frame.dtypes).all()
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"a": [1.0]}, r"Got dict. Pass pandas.DataFrame\(X\)"),
+        (pl.LazyFrame({"a": [1.0]}), r"Got LazyFrame. Pass X.collect\(\)"),
+        (np.zeros(3, [("a", float)]), "Got a structured array"),
+        (torch.ones(3, 2, requires_grad=True), r"gradients. Pass X.detach\(\)"),
+    ],
+    ids=["dict", "LazyFrame", "structured", "gradients"],
+)
+def test_what_is_no_table_says_how_to_make_one(table, message):
+    with pytest.raises(TypeError, match=message):
+        VAETransformer().fit(table)
+
+
+@pytest.mark.parametrize("order", [slice(None, None, -1), slice(None)])
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_sparse_rows_are_never_changed(order, is_writable):
+    rows = scipy.sparse.random_array((60, 8), density=0.4, format="csr", rng=0)[
+        :, order
+    ]
+    for array in (rows.data, rows.indices, rows.indptr):
+        array.flags.writeable = is_writable
+    before = [a.copy() for a in (rows.data, rows.indices, rows.indptr)]
+    vae = VAETransformer(1, max_iter=1, tol=None, random_state=0).fit(rows)
+    vae.transform(rows)
+    vae.score_samples(rows)
+    for array, kept in zip((rows.data, rows.indices, rows.indptr), before, strict=True):
+        np.testing.assert_array_equal(array, kept)
 
 
 def test_missing_gpu_is_refused(monkeypatch):

@@ -45,8 +45,9 @@ class VAETransformer(LatentTransformer):
     n_components : int, default=2
         Number of latent components, K. May exceed the number of columns.
     likelihood : str, Likelihood, dict or list, default="auto"
-        What a column is: `"auto"` goes by its type, `"gaussian"` for numbers,
-        `"bernoulli"` for booleans and `"categorical"` for text and categories. A name
+        What a column is: `"auto"` goes by its type, `"gaussian"` for numbers and
+        dates, `"bernoulli"` for booleans, `"categorical"` for text and categories, and
+        `"ordinal"` for ordered categories. A name
         or object of :mod:`skvae.likelihoods` applies to all columns; a dict of column
         to likelihood, or a list of (likelihood, columns), to those that it names.
     prior : {"normal"} or Prior, default="normal"
@@ -150,8 +151,10 @@ class VAETransformer(LatentTransformer):
     n_iter_ : int
         Number of epochs run.
     loss_curve_ : list of float
-        Mean training loss per row after each epoch, in nats: the weighted sum of the
-        objective's terms.
+        Mean loss per training row after each epoch, in nats: the sum of the objective's
+        terms, with the weights that they have at the end of the fit. Where training
+        hides cells, it is computed without hidden cells, for as many training rows as
+        are held out.
     term_curves_ : dict of str to list of float
         The terms by name, before weighting: with the bound, `"reconstruction"`, -log
         p(x given z), and `"kl"`.
@@ -407,10 +410,10 @@ class VAETransformer(LatentTransformer):
         Returns
         -------
         X : ndarray or DataFrame, or a list of these
-            Of shape (n_samples, n_features), in the units of `X`; a DataFrame with
-            the columns and types of the one that `fit` was given, if it was one. With
-            `n_draws`, an array of shape (n_draws, n_samples, n_features), or a list of
-            `n_draws` DataFrames.
+            What was passed, with its types, in which only missing cells are new: a
+            DataFrame for a DataFrame, otherwise an array; an array of objects becomes
+            one of floats if that changes no cell. With `n_draws`, a list of `n_draws`
+            DataFrames, or an array of shape (n_draws, n_samples, n_features).
 
         Notes
         -----
@@ -449,16 +452,19 @@ class VAETransformer(LatentTransformer):
             return self._impute_cells(cells, X, statistic, n_proposals)
         _check_count("n_draws", n_draws)
         noise = self._fixed_noise(n_proposals)
-        drawn = impute_often(self.module_, cells[:], noise, n_draws, self._seed)
-        tables = [self._as_in_fit(filled, like=X) for filled in drawn]
-        return tables if self._known.layout.library else np.stack(tables)
+        rows = cells[:]
+        drawn = impute_often(self.module_, rows, noise, n_draws, self._seed)
+        fill, missing = self._known.layout.fill, np.isnan(rows)
+        tables = [fill(X, filled, missing) for filled in drawn]
+        return np.stack(tables) if isinstance(tables[0], np.ndarray) else tables
 
     def _impute_cells(self, cells, X, statistic, n_proposals):
         """Return cells, read from X, with one value in place of each missing one."""
         noise = self._fixed_noise(n_proposals)
         coded = self._known.layout.coded
-        filled = impute_once(self.module_, cells[:], noise, statistic, coded)
-        return self._as_in_fit(filled, like=X)
+        rows = cells[:]
+        filled = impute_once(self.module_, rows, noise, statistic, coded)
+        return self._known.layout.fill(X, filled, np.isnan(rows))
 
     def _fixed_noise(self, n_draws):
         """Return normal draws (n_draws, 1, K), the same for every row and call."""
