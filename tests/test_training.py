@@ -26,7 +26,7 @@ def _theta(training):
 class Spied(ELBO):
     """The bound; a function sees the noise and the terms of each step."""
 
-    written_gradient = ""
+    has_written_gradient = False
 
     def __init__(self, see=None, mean_fraction=0.0):
         super().__init__(mean_fraction)

@@ -32,9 +32,9 @@ class Objective(BaseEstimator):
         Draws of z per row of a training batch.
     least_beta : float
         Least weight of the term `"kl"` with which the loss has a useful lower bound.
-    written_gradient : str or None
-        Name of the objective whose terms these are, if their gradient is written out:
-        "reconstruction", "elbo" or "iwae".
+    has_written_gradient : bool
+        Whether the terms are those of a single draw whose gradient is written out:
+        -log p(x given z), then KL(q || p) where z is drawn.
     is_bound : bool
         Whether a state must not be worse than a start that is exact.
     """
@@ -42,14 +42,14 @@ class Objective(BaseEstimator):
     names: tuple[str, ...]
     n_draws: Any = 1
     least_beta = 0.0
-    written_gradient: str = ""
+    has_written_gradient = False
     is_bound = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Take back what a parent says of its gradient where terms are others."""
         super().__init_subclass__(**kwargs)
         if "terms" in vars(cls):
-            cls.written_gradient = vars(cls).get("written_gradient", "")
+            cls.has_written_gradient = vars(cls).get("has_written_gradient", False)
 
     def terms(self, model: Model, batch: Batch, noise: Tensor) -> Terms:
         """Return the terms of the loss.

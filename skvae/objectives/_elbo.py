@@ -50,7 +50,7 @@ class ELBO(Objective):
     """
 
     names = ("reconstruction", "kl")
-    written_gradient = "elbo"
+    has_written_gradient = True
 
     def __init__(self, mean_fraction: str | float = "auto") -> None:
         self.mean_fraction = mean_fraction
@@ -172,7 +172,7 @@ class Reconstruction(Objective):
     """
 
     names = ("reconstruction",)
-    written_gradient = "reconstruction"
+    has_written_gradient = True
 
     def terms(self, model: Model, batch: Batch, noise: Tensor) -> Terms:
         """Return the reconstruction at the posterior mean.

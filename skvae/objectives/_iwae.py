@@ -48,7 +48,6 @@ class IWAE(Objective):
     """
 
     names = ("reconstruction", "kl")
-    written_gradient = "iwae"
 
     def __init__(self, n_draws: int = 20) -> None:
         self.n_draws = n_draws

@@ -4,7 +4,6 @@ Both give the same to rounding. For a small network autograd's records cost more
 its products; the written-out step makes products and little else, in place.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,16 +59,15 @@ class AutogradStep:
 
 
 class WrittenStep:
-    """Base of the steps whose gradient is written out.
+    """The gradient of the evidence lower bound, or of a plain autoencoder's loss.
 
-    For perceptrons; the likelihood is any. To be called where torch records no
-    gradients, best in inference mode.
+    For perceptrons and a standard normal prior; the likelihood is any. To be called
+    where torch records no gradients, best in inference mode.
 
     Parameters
     ----------
     model : Model
         A call sets `grad` of its parameters.
-    objective : Objective
     """
 
     records = False
@@ -82,20 +80,14 @@ class WrittenStep:
         learned = (p for p in model.likelihood.parameters() if p.requires_grad)
         self.likelihood_gradients: list[Any] = [p.grad for p in learned]
 
-    @staticmethod
-    def knows(model: Model) -> bool:
-        """Return whether the step holds for the prior and the posterior of a model."""
-        return model.has_standard_z
-
     def __call__(self, batch: Batch, noise: Tensor, weights: Sequence[Any]) -> Tensor:
         """Set the gradient as `AutogradStep` does."""
         for gradient in self.likelihood_gradients:
             gradient.zero_()
-        noise = self.objective.noise_at(noise)
-        n_rows = PIECE_ROWS // len(noise)
-        if len(batch) <= n_rows or batch.x.device.type != "cpu":
+        noise = self.objective.noise_at(noise)[0]
+        if len(batch) <= PIECE_ROWS or batch.x.device.type != "cpu":
             return self._piece(batch, noise, weights, adds=False)
-        pieces = zip(batch.split(n_rows), noise.split(n_rows, dim=1), strict=True)
+        pieces = zip(batch.split(PIECE_ROWS), noise.split(PIECE_ROWS), strict=True)
         sums = [
             self._piece(*piece, weights, adds=i > 0) for i, piece in enumerate(pieces)
         ]
@@ -106,59 +98,28 @@ class WrittenStep:
     ) -> Tensor:
         outputs = self.encoder.forward(self.model.encoder_inputs(batch))
         outputs = self.model.with_empty_rows(outputs, batch)
-        terms, gradient = self._terms(outputs, batch, noise, weights, adds)
+        piece = self._random if self.model.posterior.is_random else self._fixed
+        terms, gradient = piece(outputs, batch, noise, weights, adds)
         if batch.empty is not None:
             gradient.masked_fill_(batch.empty, 0.0)
         self.encoder.backward(gradient, adds)
         return terms @ batch.weights
 
-    def _terms(
+    def _fixed(
+        self, z: Tensor, batch: Batch, noise: Tensor, weights: Any, adds: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return the term of each row, (1, B), and the gradient by the outputs."""
+        loss, gradient = self._decode(z, batch, adds)
+        return loss[None], gradient
+
+    def _random(
         self, outputs: Tensor, batch: Batch, noise: Tensor, weights: Any, adds: bool
     ) -> tuple[Tensor, Tensor]:
-        """Return the terms of each row, (T, B), and the gradient by the outputs."""
-        raise NotImplementedError
-
-    def _backward(self, outer: Tensor, adds: bool) -> Tensor:
-        """Return the gradient by z (B, K) from that by the decoder's outputs."""
-        inner = self.decoder.backward(outer, adds)
-        return self.decoder.to_inputs(outer, inner)
-
-
-class ReconstructionStep(WrittenStep):
-    """The gradient of a plain autoencoder's loss."""
-
-    @staticmethod
-    def knows(model: Model) -> bool:
-        """Return whether z is a function of the row."""
-        return not model.posterior.is_random
-
-    def _terms(
-        self, outputs: Tensor, batch: Batch, noise: Tensor, weights: Any, adds: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Return the loss of each row, (1, B), and the gradient by the outputs."""
-        loss, outer = self.likelihood.loss_and_gradient(
-            self.decoder.forward(outputs), batch.x, batch.weights, batch.observed
-        )
-        return loss[None], self._backward(outer, adds)
-
-
-class ELBOStep(WrittenStep):
-    """The gradient of the evidence lower bound, for a standard normal prior."""
-
-    def _terms(
-        self, outputs: Tensor, batch: Batch, noise: Tensor, weights: Any, adds: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Return loss and KL of each row, (2, B), and the gradient by the outputs."""
+        """Return the terms of each row, (2, B), and the gradient by the outputs."""
         mean, unbounded = outputs.chunk(2, dim=-1)
         log_variance = bounded(unbounded)
-        deviation = torch.exp(0.5 * log_variance).mul_(noise[0])
-        loss, outer = self.likelihood.loss_and_gradient(
-            self.decoder.forward(mean + deviation),
-            batch.x,
-            batch.weights,
-            batch.observed,
-        )
-        gradient = self._backward(outer, adds)
+        deviation = torch.exp(0.5 * log_variance).mul_(noise)
+        loss, gradient = self._decode(mean + deviation, batch, adds)
         # Gradients of the KL term of Kingma & Welling (2013), appendix B.
         scale = (batch.weights * weights[1])[:, None]
         excess = torch.expm1(log_variance)
@@ -169,55 +130,14 @@ class ELBOStep(WrittenStep):
         terms = torch.stack((loss, kl.mul_(0.5)))
         return terms, torch.cat((gradient, spread), dim=-1)
 
-
-class IWAEStep(WrittenStep):
-    """The gradient of the importance-weighted bound, for a standard normal prior."""
-
-    def _terms(
-        self, outputs: Tensor, batch: Batch, noise: Tensor, weights: Any, adds: bool
-    ) -> tuple[Tensor, Tensor]:
-        mean, unbounded = outputs.chunk(2, dim=-1)
-        log_variance = bounded(unbounded)
-        deviation = torch.exp(0.5 * log_variance) * noise
-        z = mean + deviation
-        log_ratio = (noise.square() - z.square() + log_variance).sum(-1).mul_(0.5)
-        decoded = self.decoder.forward(z.flatten(0, 1))
-        log_p = self.likelihood.log_prob(
-            decoded.unflatten(0, z.shape[:2]), batch.x, batch.observed
+    def _decode(self, z: Tensor, batch: Batch, adds: bool) -> tuple[Tensor, Tensor]:
+        """Return the loss of each row (B,), and the gradient by z (B, K)."""
+        outputs = self.decoder.forward(z)
+        loss, outer = self.likelihood.loss_and_gradient(
+            outputs, batch.x, batch.weights, batch.observed
         )
-        log_weights = log_p + log_ratio
-        bound = torch.logsumexp(log_weights, 0) - math.log(len(z))
-        shares = log_weights.softmax(0) * batch.weights
-        import os
-        R = int(os.environ.get("RES", 0))
-        if R:
-            g = torch.Generator().manual_seed(int(log_weights[0, 0].item() * 1e6) % 2**31)
-            chosen = torch.multinomial(log_weights.softmax(0).T, R, True, generator=g).T  # (R,B)
-            rows = (chosen * len(batch) + torch.arange(len(batch))).flatten()
-            self.decoder.before = [h[rows] for h in self.decoder.before]
-            self.decoder.after = [h[rows] for h in self.decoder.after]
-            z, deviation = z.flatten(0, 1)[rows].unflatten(0, (R, -1)), deviation.flatten(0, 1)[rows].unflatten(0, (R, -1))
-            shares = (batch.weights / R).expand(R, -1)
-            decoded = decoded[rows]
-        n = len(z)
-        observed = None if batch.observed is None else batch.observed.repeat(n, 1)
-        _, outer = self.likelihood.loss_and_gradient(
-            decoded, batch.x.repeat(n, 1), shares.flatten(), observed
-        )
-        gradient = self._backward(outer, adds).view_as(z)
-        gradient = gradient.addcmul_(shares[..., None], z)
-        own = batch.weights[:, None]
-        scale = own * (weights[1] - 1.0)
-        excess = torch.expm1(log_variance)
-        spread = (deviation * gradient).sum(0).sub_(own).addcmul_(scale, excess)
-        spread = bounded_backward(spread.mul_(0.5), unbounded)
-        gradient = gradient.sum(0).addcmul_(scale, mean)
-        kl = excess.addcmul_(mean, mean).sub_(log_variance).sum(-1).mul_(0.5)
-        return torch.stack((-bound - kl, kl)), torch.cat((gradient, spread), dim=-1)
-
-
-WRITTEN = {"reconstruction": ReconstructionStep, "elbo": ELBOStep, "iwae": IWAEStep}
-"""Steps by what `Objective.written_gradient` says."""
+        inner = self.decoder.backward(outer, adds)
+        return loss, self.decoder.to_inputs(outer, inner)
 
 
 Step = AutogradStep | WrittenStep
@@ -226,12 +146,13 @@ Step = AutogradStep | WrittenStep
 def step_for(model: Model, objective: Objective, parameters: FlatParameters) -> Step:
     """Return the fastest step that gives the gradient of an objective."""
     networks = (model.encoder, model.decoder)
-    step = WRITTEN.get(objective.written_gradient)
+    draws = "kl" in objective.names
+    is_known = model.has_standard_z if draws else not model.posterior.is_random
     if (
-        step is not None
-        and step.knows(model)
-        and not objective.weights()
+        objective.has_written_gradient
+        and (objective.n_draws == 1 and not objective.weights())
+        and is_known
         and all(network.has_written_pass for network in networks)
     ):
-        return step(model, objective)
+        return WrittenStep(model, objective)
     return AutogradStep(model, objective, parameters)
