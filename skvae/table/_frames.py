@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skvae.table._cells import Cells, DenseCells, as_cells
+from skvae.table._cells import Cells, DenseCells, as_cells, plain
 from skvae.table._kinds import (
     Column,
     first_day,
@@ -108,7 +108,8 @@ class Layout:
 
     def _coded_cells(self, cells: Cells, handle_unknown: str) -> Cells:
         array = cells.columns(slice(None))[:]
-        array = array.astype(array.dtype if array.dtype.kind == "f" else float)
+        dtype = array.dtype if array.dtype.kind == "f" else np.float64
+        array = array.astype(dtype, copy=False)
         for j in self.coded.tolist():
             array[:, j] = _encoded(array[:, j], self.columns[j], handle_unknown)
         return DenseCells(array)
@@ -373,7 +374,7 @@ def _filled_array(X: Any, values: np.ndarray, missing: np.ndarray) -> np.ndarray
 
     An array of objects becomes one of numbers, if that changes no cell.
     """
-    X = np.asarray(X)
+    X = plain(X)
     if X.dtype != object:
         return np.where(missing, values.astype(X.dtype), X)
     filled = np.where(missing, values.astype(object), X)

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse
-import sklearn
 from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
-from skvae.table._cells import Cells, as_cells, row_slices
+from skvae.table._cells import Cells, as_cells, plain, row_slices
 from skvae.table._frames import Layout, read_layout
 from skvae.table._kinds import described, is_missing
 from skvae.table._libraries import library_of
@@ -37,16 +35,13 @@ def read_table(
         The columns of `fit`. None learns them, and sets those attributes.
     """
     _refuse_others(X)
-    X = np.asarray(X) if isinstance(X, list | tuple) else X
-    learns = layout is None
-    is_table, dates = library_of(X) is not None, _as_dates(X)
-    if not is_table and dates is None:
+    learns, is_table = layout is None, library_of(X) is not None
+    table = X if is_table else plain(X)
+    if not is_table and table.dtype.kind not in "mM":
         if layout is not None and not layout.is_numeric:
             raise _no_array_of_numbers(X, layout)
-        with sklearn.config_context(array_api_dispatch=False):
-            cells = _read_numbers(estimator, X, learns)
+        cells = _read_numbers(estimator, table, learns)
         return cells, layout or read_layout(cells)
-    table = X if is_table else dates
     _refuse_empty(table)
     validate_data(estimator, table, reset=learns, skip_check_array=True)
     return table, layout or read_layout(table)
@@ -93,13 +88,6 @@ def _refuse_empty(X: Any) -> None:
         raise ValueError("X must have at least one column. Got 0.")
 
 
-def _as_dates(X: Any) -> np.ndarray | None:
-    """Return X as an array, if it is one of dates or durations."""
-    dtype: Any = getattr(X, "dtype", None)
-    is_array = isinstance(dtype, np.dtype) and not scipy.sparse.issparse(X)
-    return np.asarray(X) if is_array and dtype.kind in "mM" else None
-
-
 def _no_array_of_numbers(X: Any, layout: Layout) -> ValueError:
     kinds = ", ".join(sorted(set(layout.kinds) - {"number", "boolean"}))
     what = "a DataFrame" if layout.library else "an array of dates"
@@ -112,16 +100,16 @@ def _no_array_of_numbers(X: Any, layout: Layout) -> ValueError:
 def _read_numbers(estimator: Any, X: Any, learns: bool) -> Cells:
     """Return X as cells.
 
-    Arrays of integers stay so, to be converted a batch at a time.
+    Arrays of numbers of any type stay so, to be converted a batch at a time.
     """
-    is_integer = isinstance(X, np.ndarray) and X.dtype.kind in "biu"
+    is_number = X.dtype.kind in "biuf"
     try:
         X = validate_data(
             estimator,
             _as_numbers(X),
             reset=learns,
             accept_sparse="csr" if get_tags(estimator).input_tags.sparse else False,
-            dtype=None if is_integer else [np.float64, np.float32],
+            dtype=None if is_number else [np.float64, np.float32],
             ensure_all_finite=False,
         )
         return as_cells(X)
@@ -144,7 +132,7 @@ def _as_numbers(X: Any) -> Any:
 
     Raises ValueError for text and dates, some of which NumPy would take for numbers.
     """
-    if not isinstance(X, np.ndarray) or X.dtype.kind not in "OUS":
+    if X.dtype.kind not in "OUS":
         return X
     if X.dtype.kind != "O":
         raise _no_numbers("text")
