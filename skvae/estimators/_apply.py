@@ -13,11 +13,11 @@ from skvae._model import Model
 from skvae.likelihoods import LikelihoodModel
 from skvae.table import Batch, Cells
 
-MOST_BYTES = 1 << 26
-"""Memory for what is computed of some rows, or draws of z, at a time.
+MOST_BYTES = 1 << 27
+"""Memory for what is computed of some rows, or draws of z, at a time."""
 
-More would be slower: arrays that leave the processor's caches take longer to fill.
-"""
+MOST_ROWS = 2048
+"""More rows at a time would be slower: their arrays leave the processor's caches."""
 
 N_ARRAYS = 16
 """How many arrays as wide as the model, float64, are in use at a time."""
@@ -30,7 +30,8 @@ _doubled: WeakKeyDictionary[Model, list[Pair]] = WeakKeyDictionary()
 
 def most_at_once(model: Model) -> int:
     """Return how many rows, or draws of z, are computed at a time."""
-    return max(1, MOST_BYTES // (8 * N_ARRAYS * model.width))
+    fits = MOST_BYTES // (8 * N_ARRAYS * model.width)
+    return max(1, min(fits, MOST_ROWS))
 
 
 def _in_float64(model: Model) -> Model:
