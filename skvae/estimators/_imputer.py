@@ -12,7 +12,6 @@ from skvae.estimators._base import AUTO, COUNT, refuse_sparse, unchanged_on_erro
 from skvae.estimators._impute import STATISTICS
 from skvae.estimators._inner import DensityEstimator
 from skvae.estimators._recipe import n_epochs
-from skvae.estimators._vae import N_PROPOSALS
 from skvae.likelihoods import BY_KIND, Gaussian, learn_columns
 from skvae.objectives import IWAE
 from skvae.table import library_of, with_columns
@@ -133,7 +132,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
         **DensityEstimator._parameter_constraints,
         "n_components": [AUTO, COUNT],
         "statistic": [StrOptions(set(STATISTICS))],
-        "n_proposals": [COUNT],
+        "n_proposals": [AUTO, COUNT],
         "add_indicator": ["boolean"],
     }
 
@@ -144,7 +143,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
         estimator=None,
         likelihood="auto",
         statistic="mean",
-        n_proposals=N_PROPOSALS,
+        n_proposals="auto",
         add_indicator=False,
         max_iter="auto",
         handle_unknown="error",

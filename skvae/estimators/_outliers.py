@@ -114,7 +114,7 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
         **DensityEstimator._parameter_constraints,
         "contamination": [AUTO, Interval(Real, 0, 0.5, closed="right")],
         "trim": [Interval(Real, 0, 0.5, closed="both")],
-        "n_draws": [COUNT],
+        "n_draws": [AUTO, COUNT],
     }
 
     def __init__(
@@ -126,7 +126,7 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
         trim=0.1,
         likelihood="auto",
         max_iter="auto",
-        n_draws=128,
+        n_draws="auto",
         handle_unknown="error",
         random_state=None,
         verbose=False,

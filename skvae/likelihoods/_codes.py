@@ -39,6 +39,11 @@ class CodesModel(LikelihoodModel):
         frequency = torch.ones(self.n_total, dtype=torch.float64) / sizes[column_of]
         self.register_buffer("frequency", frequency)
 
+    @property
+    def width(self) -> int:
+        """Most values of a row that a method computes together: of all categories."""
+        return self.is_padding.numel()
+
     def fit_statistics(self, rows: Rows) -> None:
         """Learn how frequent categories are, each as if half a row more had it."""
         counts = torch.from_numpy(rows.reduce(self._counts))

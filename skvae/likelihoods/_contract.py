@@ -171,6 +171,11 @@ class LikelihoodModel(nn.Module):
     # What follows
 
     @property
+    def width(self) -> int:
+        """Most values of a row that a method computes together."""
+        return max(self.n_features, self.n_inputs, self.n_outputs)
+
+    @property
     def keeps_units(self) -> bool:
         """Whether model units are those of `X`, so that nothing is prepared."""
         return PREPARATIONS[self.preparation_kind].units is as_they_are
@@ -208,23 +213,6 @@ class LikelihoodModel(nn.Module):
         For categories it is the mode, for levels the median.
         """
         return self.link().cells(outputs)
-
-    def average(self, outputs: Tensor, weights: Tensor) -> Tensor:
-        """Return the expected cells, (B, D), of a mixture, in the units of `X`.
-
-        For categories it is the most likely one, for levels the median.
-
-        Parameters
-        ----------
-        outputs : Tensor of shape (S, B, n_outputs)
-        weights : Tensor of shape (S, B)
-            Of the S draws of each row's mixture; they sum to one.
-        """
-
-        def mix(values: Tensor) -> Tensor:
-            return torch.einsum("sb,sb...->b...", weights.double(), values.double())
-
-        return self.link().cells(outputs, mix)
 
 
 class Likelihood(BaseEstimator):
