@@ -36,6 +36,7 @@ TABLE = {
     "grade": GENERATOR.integers(1, 6, N) * 10,
 }
 FRAME = pd.DataFrame(TABLE)
+NUMBERED = FRAME[["age", "visits"]].set_axis([10, 20], axis=1)
 
 
 def chosen(said, X=FRAME):
@@ -81,6 +82,18 @@ def test_dict_names_columns_and_leaves_the_rest_to_their_types():
         "Categorical()": [3],
         "Ordinal()": [4],
     }
+
+
+def test_keys_are_names_where_columns_have_integers_or_tuples_for_names():
+    assert by_spec(chosen({20: "poisson"}, NUMBERED))["Poisson()"] == [1]
+    with pytest.raises(ValueError, match="Column 1 must be a column of X"):
+        chosen({1: "poisson"}, NUMBERED)
+    several = NUMBERED.set_axis(
+        pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")]), axis=1
+    )
+    assert by_spec(chosen({("a", "y"): "poisson"}, several))["Poisson()"] == [1]
+    parts = chosen([("poisson", [("a", "y")])], several)
+    assert by_spec(parts) == {"Poisson()": [1], "Gaussian()": [0]}
 
 
 def test_equal_likelihoods_of_a_dict_are_one_part():
@@ -225,27 +238,68 @@ def test_warm_start_with_another_likelihood_is_refused():
         vae.fit(TABLE["age"][:, None])
 
 
-def test_categorical_keeps_its_number_of_categories():
-    vae = fitted({"job": Categorical(n_categories=5)})
-    sizes = [
-        s.n_categories
-        for s, _ in vae._known.likelihood.parts
-        if hasattr(s, "n_categories")
-    ]
-    assert sizes == [[5]]
+def test_number_of_categories_stands_for_codes_that_did_not_occur():
+    X = np.c_[TABLE["age"], np.arange(N) % 3]
+    vae = fitted({1: Categorical(n_categories=5)}, X)
+    assert repr(vae.likelihood_.parts[1][0]) == "Categorical(n_categories=[5])"
+    assert set(vae.sample(2000, random_state=0)[:, 1]) == {0.0, 1.0, 2.0, 3.0, 4.0}
+    assert np.isfinite(vae.score_samples([[40.0, 4.0]])).all()
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_number_of_categories_of_text_is_that_of_its_type_or_cells(n):
+    with pytest.raises(ValueError, match=r"n_categories .*'job', 3. Got \d. Set n_cat"):
+        fitted({"job": Categorical(n_categories=n)})
+
+
+LEVELS = ["low", "mid", "high"]
+GRADES = np.array(LEVELS)[np.arange(N) % 3]
+
+
+def test_order_that_a_type_states_is_kept():
+    grade = pd.Series(pd.Categorical(GRADES, LEVELS, ordered=True))
+    assert by_spec(chosen("auto", FRAME.assign(grade=grade)))["Ordinal()"] == [4]
+    known = learned("auto", grade.to_frame("grade"))
+    assert known.layout.columns[0].categories.tolist() == LEVELS
+    enum = pl.DataFrame({"g": pl.Series(GRADES, dtype=pl.Enum(LEVELS))})
+    assert repr(learned("auto", enum).likelihood) == "Categorical(n_categories=[3])"
+    known = learned("ordinal", enum)
+    assert repr(known.likelihood) == "Ordinal(n_levels=[3])"
+    assert known.layout.columns[0].categories.tolist() == LEVELS
+
+
+@pytest.mark.parametrize(
+    "grade",
+    [GRADES, pd.Categorical(GRADES, LEVELS)],
+    ids=["text", "unordered categories"],
+)
+def test_order_that_would_be_guessed_is_refused(grade):
+    with pytest.raises(ValueError, match=r"order would be a guess\..*ordered=True"):
+        fitted({"grade": "ordinal"}, FRAME.assign(grade=grade))
+
+
+@pytest.mark.parametrize("grade", [TABLE["grade"], pd.Categorical(TABLE["grade"])])
+def test_numbers_have_an_order(grade):
+    known = learned({"grade": "ordinal"}, FRAME.assign(grade=grade))
+    assert known.layout.columns[4].categories.tolist() == [10, 20, 30, 40, 50]
+
+
+def test_identifiers_are_warned_of():
+    frame = FRAME.assign(id=[f"row {i}" for i in range(N)])
+    with pytest.warns(UserWarning, match="'id' looks like an identifier: its 60 texts"):
+        learned("auto", frame)
 
 
 # What the fitted likelihood says
 
 WIDE = pd.DataFrame({f"c{j}": np.arange(N) % (2 + j % 5) for j in range(70)})
-NUMBERED = FRAME[["age", "visits"]].set_axis([10, 20], axis=1)
 ROUND_TRIPS = {
     "auto": ("auto", FRAME),
     "dict": ({"visits": "poisson", "grade": "ordinal"}, FRAME),
     "apart": ([(StudentT(), ["grade", "age"]), ("gaussian", ["visits"])], FRAME),
     "one part": ("auto", FRAME[["age", "visits"]]),
     "array": ({1: "ordinal"}, np.c_[TABLE["age"], TABLE["grade"]]),
-    "numbers for names": ({1: "poisson"}, NUMBERED),
+    "numbers for names": ({20: "poisson"}, NUMBERED),
     "many codes": ("ordinal", WIDE),
     "many columns": ({f"c{j}": "categorical" for j in range(40)}, WIDE),
 }
@@ -276,9 +330,11 @@ def test_fitted_likelihood_names_the_columns_of_a_table():
     }
 
 
-@pytest.mark.parametrize("X", [FRAME[["age", "visits"]].values, NUMBERED])
-def test_fitted_likelihood_goes_by_position_without_names(X):
-    fitted = fitted_likelihood(learned({1: "poisson"}, X))
+@pytest.mark.parametrize(
+    ("name", "X"), [(1, FRAME[["age", "visits"]].values), (20, NUMBERED)]
+)
+def test_fitted_likelihood_goes_by_position_without_names(name, X):
+    fitted = fitted_likelihood(learned({name: "poisson"}, X))
     assert by_spec(fitted.parts) == {"Gaussian()": [0], "Poisson()": [1]}
 
 

@@ -20,6 +20,7 @@ IMPORTED_WHERE_USED = {
     "matplotlib",
     "pandas",
     "polars",
+    "pyarrow",
     "sklearn.decomposition",
     "sklearn.preprocessing",
 }
@@ -123,7 +124,7 @@ def test_private_names_of_sklearn_are_known_to_one_file(path):
         r"\bprior\w* is (?:not )?None\b",
         r"\bgetattr\(\w*\.?_?objective\b",
         # Names in messages, other instances of a class, and other packages' types pass.
-        r"\btype\(\w+\)(?!\.__(?:name|module)__|\(|\))",
+        r"\btype\(\w+\)(?!\.__(?:name|module|mro)__|\(|\))",
         r"\b__class__\b",
     ],
 )

@@ -39,7 +39,7 @@ from skvae.likelihoods import (
 )
 from skvae.networks import ACTIVATIONS, Network
 from skvae.schedules import Schedule, as_weight
-from skvae.table import Batches, canonical_rows, library_of, resolve_device
+from skvae.table import Batches, canonical_rows, resolve_device
 from skvae.training import SOLVERS, Plan, Training, start
 
 AUTO, COUNT = StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")
@@ -413,9 +413,7 @@ class LatentTransformer(
 
         The labels of the rows are those of `like`, if it is a pandas table.
         """
-        layout = self._known.layout
-        index = like.index if library_of(like) == "pandas" else None
-        return layout.decode(values, index)
+        return self._known.layout.decode(values, like)
 
     # scikit-learn's protocols
 

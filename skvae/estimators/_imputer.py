@@ -170,7 +170,11 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
         model = self._inner_model(**DEFAULT_MODEL)
         if self.estimator is None:
             # Some columns of numbers can be predicted better than others.
-            by_kind = {**BY_KIND, "number": Gaussian(noise="column")}
+            own_noise = Gaussian(noise="column")
+            by_kind = {
+                kind: own_noise if name == "gaussian" else name
+                for kind, name in BY_KIND.items()
+            }
             model._likelihood_by_kind = by_kind
         cells, known = learn_columns(model, X, model.handle_unknown)
         if model.n_components == "auto":

@@ -449,16 +449,19 @@ class VAETransformer(LatentTransformer):
             return self._impute_cells(cells, X, statistic, n_proposals)
         _check_count("n_draws", n_draws)
         noise = self._fixed_noise(n_proposals)
-        drawn = impute_often(self.module_, cells[:], noise, n_draws, self._seed)
-        tables = [self._as_in_fit(filled, like=X) for filled in drawn]
-        return tables if self._known.layout.library else np.stack(tables)
+        rows = cells[:]
+        drawn = impute_often(self.module_, rows, noise, n_draws, self._seed)
+        fill, missing = self._known.layout.fill, np.isnan(rows)
+        tables = [fill(X, filled, missing) for filled in drawn]
+        return np.stack(tables) if isinstance(tables[0], np.ndarray) else tables
 
     def _impute_cells(self, cells, X, statistic, n_proposals):
         """Return cells, read from X, with one value in place of each missing one."""
         noise = self._fixed_noise(n_proposals)
         coded = self._known.layout.coded
-        filled = impute_once(self.module_, cells[:], noise, statistic, coded)
-        return self._as_in_fit(filled, like=X)
+        rows = cells[:]
+        filled = impute_once(self.module_, rows, noise, statistic, coded)
+        return self._known.layout.fill(X, filled, np.isnan(rows))
 
     def _fixed_noise(self, n_draws):
         """Return normal draws (n_draws, 1, K), the same for every row and call."""

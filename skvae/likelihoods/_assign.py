@@ -10,10 +10,29 @@ from sklearn.base import clone
 from skvae._sklearn import identity
 from skvae.likelihoods._columns import Columns, as_likelihood
 from skvae.likelihoods._contract import Likelihood
-from skvae.table import Cells, Layout, Part, assign_columns, check_finite, read_table
+from skvae.table import (
+    Cells,
+    Column,
+    Layout,
+    Part,
+    assign_columns,
+    check_finite,
+    read_table,
+)
 
-BY_KIND = {"number": "gaussian", "boolean": "bernoulli", "category": "categorical"}
+BY_KIND = {
+    "number": "gaussian",
+    "boolean": "bernoulli",
+    "category": "categorical",
+    "level": "ordinal",
+    "datetime": "gaussian",
+    "timedelta": "gaussian",
+    "object": "gaussian",
+}
 """What "auto" means for a column, by the kind that its type implies."""
+
+LEAST_IDENTIFIERS = 10
+"""With fewer rows, texts that all differ are not unusual."""
 
 
 class Known(NamedTuple):
@@ -39,12 +58,13 @@ def learn_columns(estimator: Any, X: Any, handle_unknown: str) -> tuple[Cells, K
     handle_unknown : {"error", "missing"}
     """
     table, layout = read_table(estimator, X)
-    chosen_from = X if layout.library else table.values
+    chosen_from = table.values if isinstance(table, Cells) else table
     said, by_kind = estimator.likelihood, estimator._likelihood_by_kind
     parts = assign_likelihoods(said, chosen_from, layout, by_kind)
-    layout = layout.with_categories(table, _coded_columns(parts, layout))
+    layout = layout.with_categories(table, _sizes_of_coded(parts, layout))
     cells: Any = layout.encode(table, handle_unknown)
     check_finite(cells, layout.labels)
+    _warn_of_identifiers(cells, layout)
     parts = [(_sized(spec, columns, layout), columns) for spec, columns in parts]
     likelihood = parts[0][0] if len(parts) == 1 else Columns(parts)
     likelihood = likelihood.resolve(cells)
@@ -115,33 +135,82 @@ def assign_likelihoods(
     return assign_columns(said, X, as_likelihood, layout.labels, others)
 
 
-def _coded_columns(parts: list[Part], layout: Layout) -> list[int]:
+def _sizes_of_coded(parts: list[Part], layout: Layout) -> dict[int, int | None]:
     """Return the positions of columns that a likelihood reads as codes.
 
-    Raises ValueError where another likelihood would read categories.
+    With the number of categories that a user gave, if any. Raises ValueError where
+    another likelihood would read categories, or where their order would be guessed.
     """
-    coded = []
+    sizes: dict[int, int | None] = {}
     for spec, positions in parts:
-        if spec.size_parameter:
-            coded += positions
-            continue
         for column in (layout.columns[j] for j in positions):
-            if column.kind == "category":
-                raise ValueError(
-                    f"{spec!r} requires numbers. Got {column.dtype} in column "
-                    f"{column.label}. Let likelihood='auto' make it 'categorical', "
-                    "name it 'ordinal', or encode it first."
-                )
-    return sorted(coded)
+            _check_kind(spec, column)
+        if spec.size_parameter:
+            size = getattr(spec, spec.size_parameter)
+            given: Any = None if isinstance(size, str) else size
+            spread = np.broadcast_to(given, len(positions)).tolist()
+            sizes |= zip(positions, spread, strict=True)
+    return dict(sorted(sizes.items()))
+
+
+def _check_kind(spec: Likelihood, column: Column) -> None:
+    """Raise ValueError where a likelihood cannot read the values of a column."""
+    is_number = column.kind not in ("category", "level", "object")
+    if spec.size_parameter is None and not is_number:
+        raise ValueError(
+            f"{spec!r} requires numbers. Got {column.dtype} in column {column.label}. "
+            "Convert it, for example with pandas.to_numeric or pandas.to_datetime, or "
+            "name the column 'categorical' in likelihood."
+        )
+    if spec.needs_order and not (is_number or column.has_order):
+        raise ValueError(
+            f"{spec!r} requires ordered values. Got {column.dtype} in column "
+            f"{column.label}, whose order would be a guess. Make it an ordered "
+            "categorical type that lists the levels from low to high, for example "
+            "pandas.CategoricalDtype(levels, ordered=True), or name it 'categorical'."
+        )
 
 
 def _sized(spec: Likelihood, columns: list[int], layout: Layout) -> Likelihood:
     """Return a likelihood that knows of all categories, seen in the rows or not."""
     name = spec.size_parameter
-    if name is None or getattr(spec, name) != "auto":
+    if name is None:
         return spec
-    sizes = [len(layout.columns[j].categories) for j in columns]
+    # Without any category, all cells are missing; one stands for it.
+    sizes = [max(1, len(layout.columns[j].categories)) for j in columns]
+    said: Any = getattr(spec, name)
+    if not isinstance(said, str):
+        given = np.broadcast_to(said, len(columns)).tolist()
+        for j, size, n_given in zip(columns, sizes, given, strict=True):
+            if size != n_given:
+                raise ValueError(
+                    f"{name} must be the number of categories of column "
+                    f"{layout.columns[j].label}, {size}. Got {n_given}. Set "
+                    f"{name}='auto', and to have categories that do not occur, make it "
+                    "a categorical type that lists them."
+                )
     return clone(spec).set_params(**{name: sizes})
+
+
+def _warn_of_identifiers(cells: Cells, layout: Layout) -> None:
+    """Warn of columns of text in which no text occurs twice."""
+    texts = [
+        j
+        for j in layout.coded.tolist()
+        if layout.columns[j].kind == "category"
+        and LEAST_IDENTIFIERS <= len(layout.columns[j].categories)
+        and all(isinstance(value, str) for value in layout.columns[j].categories)
+    ]
+    for j in texts:
+        codes = cells.columns([j])[:][:, 0]
+        seen = codes[~np.isnan(codes)]
+        if len(seen) >= LEAST_IDENTIFIERS and len(np.unique(seen)) == len(seen):
+            warnings.warn(
+                f"Column {layout.columns[j].label} looks like an identifier: its "
+                f"{len(seen)} texts all differ, so that nothing can be learned of "
+                "them. Drop it.",
+                stacklevel=2,
+            )
 
 
 def _warn_of_empty(cells: Cells, labels: Sequence[str]) -> None:

@@ -232,6 +232,8 @@ class Likelihood(BaseEstimator):
 
     size_parameter: str | None = None
     """Which parameter is the number of categories; None: columns hold numbers."""
+    needs_order = False
+    """Whether the categories must have an order."""
 
     _parameter_constraints: dict = {}
     _model: Callable[..., LikelihoodModel]

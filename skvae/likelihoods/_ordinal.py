@@ -141,6 +141,7 @@ class Ordinal(CodesLikelihood):
 
     _model = _OrdinalModel
     size_parameter = "n_levels"
+    needs_order = True
 
     def __init__(self, n_levels: str | int | Sequence[int] = "auto") -> None:
         self.n_levels = n_levels

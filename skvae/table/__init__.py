@@ -9,9 +9,10 @@ from skvae.table._columns import Part as Part
 from skvae.table._columns import assign_columns as assign_columns
 from skvae.table._device import resolve_device as resolve_device
 from skvae.table._frames import Layout as Layout
-from skvae.table._frames import library_of as library_of
 from skvae.table._frames import with_columns as with_columns
 from skvae.table._hashes import content_hashes as content_hashes
+from skvae.table._kinds import Column as Column
+from skvae.table._libraries import library_of as library_of
 from skvae.table._read import check_finite as check_finite
 from skvae.table._read import read_table as read_table
 from skvae.table._rows import Rows as Rows

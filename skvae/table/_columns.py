@@ -41,7 +41,8 @@ def assign_columns(
     """
     is_dict = isinstance(said, Mapping)
     pairs = [(spec, column) for column, spec in said.items()] if is_dict else said
-    named = [(as_spec(spec), column_indices(X, columns)) for spec, columns in pairs]
+    names = list(getattr(X, "columns", ()))
+    named = [(as_spec(spec), _positions(X, c, names, is_dict)) for spec, c in pairs]
     times = np.bincount([j for _, found in named for j in found], minlength=len(labels))
     unnamed = np.flatnonzero(times == 0).tolist()
     wrong = np.flatnonzero(times > 1).tolist() + ([] if others else unnamed)
@@ -54,6 +55,21 @@ def assign_columns(
     rest = [(as_spec(others[j]), [j]) for j in unnamed]
     named = [part for part in named if part[1]]
     return _grouped(named + rest) if is_dict else named + _grouped(rest)
+
+
+def _positions(X: Any, columns: Any, names: list, is_key: bool) -> list[int]:
+    """Return the positions of columns.
+
+    Tuples name columns of several levels, and integers that are keys of a dict name
+    columns where these have integers for names.
+    """
+    if is_key and (isinstance(columns, int | tuple) and columns in names):
+        return [j for j, name in enumerate(names) if name == columns]
+    if is_key and isinstance(columns, int) and any(isinstance(n, int) for n in names):
+        raise ValueError(f"Column {columns} must be a column of X. Got {names}.")
+    if isinstance(columns, list) and any(isinstance(c, tuple) for c in columns):
+        return [names.index(column) for column in columns]
+    return column_indices(X, columns)
 
 
 def _grouped(parts: list[Part]) -> list[Part]:

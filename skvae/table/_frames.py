@@ -1,54 +1,27 @@
-"""Tables of users ↔ one array of numbers: names, categories and types of columns."""
+"""What users pass ↔ one array of numbers: names, categories and types of columns."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Number
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from skvae.table._cells import Cells, DenseCells
+from skvae.table._cells import Cells, DenseCells, as_cells
+from skvae.table._kinds import (
+    Column,
+    first_day,
+    instants,
+    is_missing,
+    is_whole,
+    kind_and_text,
+    numbers,
+)
+from skvae.table._libraries import LIBRARIES, library_of, usual
+from skvae.table._types import kind_of, pandas_type, polars_type, text_of
 
-LIBRARIES = ("pandas", "polars")
-"""Packages whose tables are read, and given back; neither is required."""
-
-KINDS = {
-    "number": "int Int uint UInt float Float double halffloat decimal Decimal complex",
-    "boolean": "bool boolean Boolean",
-    "category": "category Categorical Enum object str string String large_string",
-}
-"""Kinds of columns, each with the words that names of such types begin with."""
-
-
-class Column(NamedTuple):
-    """What is known of a column before any likelihood: strings and arrays only.
-
-    Attributes
-    ----------
-    name : hashable
-        The name in a table, the position in an array.
-    kind : {"number", "boolean", "category"}
-        Read from the type of the column, never from its values.
-    dtype : str
-        The type's name in the table's package; "" in an array.
-    categories : ndarray or None
-        The values that codes 0, 1, ... stand for, where the column is coded.
-    ordered : bool
-        Whether the type orders the categories.
-    """
-
-    name: Any
-    kind: str
-    dtype: str = ""
-    categories: Any = None
-    ordered: bool = False
-
-    @property
-    def label(self) -> str:
-        """Name of the column in messages."""
-        return repr(self.name) if isinstance(self.name, str) else str(self.name)
+MAKE_TYPE = {"pandas": pandas_type, "polars": lambda *given: polars_type(*given[:2])}
 
 
 @dataclass(frozen=True)
@@ -56,12 +29,21 @@ class Layout:
     """The columns of what `fit` was given, and the package of the table, if any.
 
     `encode` makes one floating-point array of a table: numbers as they are, booleans
-    as 0 and 1, values of coded columns as their place among the categories, and NaN
-    for a missing cell. `decode` is the way back.
+    as 0 and 1, dates as days, values of coded columns as their place among the
+    categories, and NaN for a missing cell. `decode` is the way back, and `fill` puts
+    cells into what came in.
+
+    Attributes
+    ----------
+    library : str or None
+    columns : tuple of Column
+    levels : tuple
+        Names of the levels of column names, in pandas.
     """
 
     library: str | None
     columns: tuple[Column, ...]
+    levels: tuple = (None,)
 
     @property
     def kinds(self) -> list[str]:
@@ -80,43 +62,72 @@ class Layout:
         return np.flatnonzero(coded)
 
     @property
-    def is_mixed(self) -> bool:
-        """Whether a table has a column that its package cannot turn into numbers."""
-        return self.library is not None and set(self.kinds) != {"number"}
+    def is_numeric(self) -> bool:
+        """Whether an array of numbers can have these columns."""
+        return set(self.kinds) <= {"number", "boolean"}
 
-    def with_categories(self, X: Any, coded: Iterable[int]) -> "Layout":
-        """Return the layout with the categories of the columns to be coded."""
-        columns = list(self.columns)
-        for j in coded:
-            if columns[j].categories is None:
-                seen = _sorted_values(_listed(X, j), columns[j])
-                columns[j] = columns[j]._replace(categories=seen)
-        return replace(self, columns=tuple(columns))
-
-    def encode(self, X: Any, handle_unknown: str) -> Cells:
-        """Return a table, or cells of numbers, as numbers and codes.
+    def with_categories(self, X: Any, sizes: Mapping[int, int | None]) -> "Layout":
+        """Return the layout with the categories of the columns to be coded.
 
         Parameters
         ----------
-        X : DataFrame or Cells
+        X : DataFrame, ndarray or Cells
+        sizes : mapping
+            Positions of these columns, with their number of categories if a user gave
+            it. Without a type that lists them, they are the values that occur.
+        """
+        columns, given = list(self.columns), _columns(X) if sizes else []
+        for j, size in sizes.items():
+            if columns[j].categories is None:
+                seen = _sorted_values(_listed(given[j]), columns[j])
+                columns[j] = columns[j]._replace(categories=_extended(seen, size))
+        return replace(self, columns=tuple(columns))
+
+    def encode(self, X: Any, handle_unknown: str) -> Cells:
+        """Return a table, an array of dates, or cells of numbers as numbers and codes.
+
+        Parameters
+        ----------
+        X : DataFrame, ndarray or Cells
             Cells without coded columns are returned as they are.
         handle_unknown : {"error", "missing"}
             Whether a value that is not among the categories is an error or missing.
         """
-        if library_of(X) is not None:
-            values = np.empty(X.shape, dtype=np.float64)
-            encoded: Sequence[int] = range(X.shape[1])
-        elif len(self.coded):
-            encoded = self.coded.tolist()
-            values = X.columns(slice(None))[:]
-            values = values.astype(values.dtype if values.dtype.kind == "f" else float)
-        else:
-            return X
-        for j in encoded:
-            values[:, j] = _encoded(X, j, self.columns[j], handle_unknown)
-        return DenseCells(values)
+        if isinstance(X, Cells):
+            return self._coded_cells(X, handle_unknown) if len(self.coded) else X
+        dtypes = {text_of(dtype) for dtype in getattr(X, "dtypes", ())}
+        is_single = dtypes and dtypes <= {"float32", "Float32", "arrow float"}
+        dtype: Any = np.float32 if is_single and not len(self.coded) else np.float64
+        if library_of(X) == "pandas" and self._is_plain(X):
+            return DenseCells(X.to_numpy(dtype=dtype))
+        if all(text.startswith("Sparse[") for text in dtypes) and self._is_sparse(X):
+            return as_cells(X.sparse.to_coo())
+        encoded = np.empty(X.shape, dtype=dtype)
+        for j, cells in enumerate(_columns(X)):
+            encoded[:, j] = _encoded(cells, self.columns[j], handle_unknown)
+        return DenseCells(encoded)
 
-    def decode(self, values: np.ndarray, index: Any = None) -> Any:
+    def _coded_cells(self, cells: Cells, handle_unknown: str) -> Cells:
+        array = cells.columns(slice(None))[:]
+        array = array.astype(array.dtype if array.dtype.kind == "f" else float)
+        for j in self.coded.tolist():
+            array[:, j] = _encoded(array[:, j], self.columns[j], handle_unknown)
+        return DenseCells(array)
+
+    def _is_plain(self, X: Any) -> bool:
+        """Return whether all columns of a table of pandas are numbers of NumPy."""
+        is_plain = all(
+            isinstance(dtype, np.dtype) and dtype.kind in "iuf"
+            for dtype in set(X.dtypes)
+        )
+        return is_plain and self.is_numeric and not len(self.coded)
+
+    def _is_sparse(self, X: Any) -> bool:
+        """Return whether cells that are not stored are zero, in sparse columns."""
+        are_zero = all(dtype.fill_value == 0 for dtype in set(X.dtypes))
+        return are_zero and self.is_numeric and not len(self.coded)
+
+    def decode(self, values: np.ndarray, like: Any = None) -> Any:
         """Return numbers and codes as what `fit` was given, an array or a table.
 
         Columns of a table get their types again: whole numbers are rounded, and clipped
@@ -125,39 +136,75 @@ class Layout:
         Parameters
         ----------
         values : ndarray of shape (n_samples, n_features)
-        index : pandas.Index, default=None
-            Labels of the rows of a pandas table.
+        like : pandas.DataFrame, default=None
+            Has the labels of the rows of a pandas table.
         """
         if self.library is None:
-            values = values.copy() if len(self.coded) else values
-            for j in self.coded:
-                values[:, j] = _values(values[:, j], self.columns[j])
+            return self._as_array(values)
+        library = LIBRARIES[self.library]
+        like = like if library_of(like) == "pandas" else None
+        series = [
+            library.series(column, cells, like)
+            for column, cells in zip(self.columns, values.T, strict=True)
+        ]
+        names = [column.name for column in self.columns]
+        return library.table(names, self.levels, series)
+
+    def _as_array(self, values: np.ndarray) -> np.ndarray:
+        values = values.copy() if len(self.coded) else values
+        for j in self.coded:
+            values[:, j] = self.columns[j].categories[values[:, j].astype(int)]
+        if self.is_numeric:
             return values
-        cells = [_values(*each) for each in zip(values.T, self.columns, strict=True)]
-        if self.library == "polars":
-            return _polars_table(self.columns, cells)
-        return _pandas_table(self.columns, cells, index)
+        dates = [
+            instants(cells, column.origin, column.dtype)
+            for cells, column in zip(values.T, self.columns, strict=True)
+        ]
+        return np.stack(dates, axis=1)
 
+    def fill(self, X: Any, values: np.ndarray, missing: np.ndarray) -> Any:
+        """Return what was passed, with numbers and codes in place of missing cells.
 
-def library_of(X: Any) -> str | None:
-    """Return which package a table is from; None for what is no table."""
-    package = type(X).__module__.partition(".")[0]
-    return package if package in LIBRARIES and hasattr(X, "columns") else None
+        All other cells are the very cells of `X`, whatever their type.
 
-
-def is_missing(cell: Any) -> bool:
-    """Return whether a cell, of any type, is None, NaN, or NA or NaT of pandas."""
-    is_none = cell is None or type(cell).__name__ in ("NAType", "NaTType")
-    return is_none or (isinstance(cell, Number) and cell != cell)
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+        values : ndarray of shape (n_samples, n_features)
+        missing : ndarray of bool of shape (n_samples, n_features)
+        """
+        library, filled = library_of(X), {}
+        if library is None:
+            return _filled_array(X, self._as_array(values), missing)
+        given = _columns(X)
+        for j in np.flatnonzero(missing.any(axis=0)).tolist():
+            column, numbers = self.columns[j], values[:, j]
+            if column.categories is None and is_whole(column.dtype):
+                numbers = np.rint(numbers)
+            fitted = column if library == self.library else usual(column, library)
+            columns = _candidates(given[j], column, fitted)
+            filled[j] = _filled(given[j], X, columns, numbers, missing[:, j])
+        return LIBRARIES[library].with_columns(X, filled)
 
 
 def read_layout(X: Any) -> Layout:
-    """Return the layout of a table or of cells, from types only."""
+    """Return the layout of a table, of an array of dates, or of cells of numbers."""
     library = library_of(X)
-    if library is not None:
-        return Layout(library, tuple(map(_described, X.columns, X.dtypes)))
-    kind = "boolean" if X.dtype == np.dtype(bool) else "number"
-    return Layout(None, tuple(Column(j, kind) for j in range(X.shape[1])))
+    if library is None:
+        return Layout(None, tuple(_of_array(X)))
+    names, given = X.columns, _columns(X)
+    columns = [_described(*each, library) for each in zip(names, given, strict=True)]
+    return Layout(library, tuple(columns), LIBRARIES[library].levels(X))
+
+
+def _of_array(X: Any) -> Iterable[Column]:
+    """Yield the columns of an array of dates, or of cells of numbers."""
+    if isinstance(X, Cells):
+        kind = "boolean" if X.dtype == np.dtype(bool) else "number"
+        return (Column(j, kind) for j in range(X.shape[1]))
+    text = text_of(X.dtype)
+    columns = (Column(j, kind_of(text), text) for j in range(X.shape[1]))
+    return (_with_origin(column, X[:, column.name]) for column in columns)
 
 
 def with_columns(table: Any, names: Iterable[str], values: np.ndarray) -> Any:
@@ -166,33 +213,57 @@ def with_columns(table: Any, names: Iterable[str], values: np.ndarray) -> Any:
     return append(**dict(zip(names, values.T, strict=True)))
 
 
-def _described(name: Any, dtype: Any) -> Column:
-    """Return what the type of a column says of it."""
-    text = str(dtype)
-    word = re.split("[^A-Za-z_]", text.removeprefix("Sparse["))[0]
-    kind = next((kind for kind, words in KINDS.items() if word in words.split()), "")
-    column = Column(name, kind, text)
-    if not kind:
-        raise ValueError(
-            f"X must be numeric, boolean, text or categorical. Got {text} in column "
-            f"{column.label}. Turn the column into one of these, or drop it."
-        )
-    if word not in ("category", "Enum"):
-        return column
-    ordered = bool(getattr(dtype, "ordered", False))
-    return Column(name, kind, word, dtype.categories.to_numpy(), ordered)
-
-
-def _column(X: Any, j: int) -> Any:
-    """Return a column of a table by position, since two may have the same name."""
-    return getattr(X, "iloc", X)[:, j]
-
-
-def _listed(X: Any, j: int) -> list:
-    """Return the values in a column of a table, or of cells."""
+def _columns(X: Any) -> list:
+    """Return the columns of a table, of an array, or of cells."""
     if isinstance(X, Cells):
-        return X.columns([j])[:][:, 0].tolist()
-    return _column(X, j).to_list()
+        X = X.columns(slice(None))[:]
+    library = library_of(X)
+    return list(X.T) if library is None else LIBRARIES[library].columns(X)
+
+
+def _listed(cells: Any) -> list:
+    return cells.tolist() if isinstance(cells, np.ndarray) else cells.to_list()
+
+
+def _described(name: Any, cells: Any, library: str) -> Column:
+    """Return what is known of a column of a table."""
+    kind, text = kind_and_text(cells)
+    column = Column(name, kind, text)
+    if not kind or not _can_be_made(cells.dtype, library):
+        raise ValueError(
+            "X must have columns of numbers, booleans, dates, text or categories. Got "
+            f"{text} in column {column.label}. Turn the column into one of these, or "
+            "drop it."
+        )
+    categories = getattr(cells.dtype, "categories", None)
+    if categories is not None and text.startswith(("category ", "Enum")):
+        is_level = bool(getattr(cells.dtype, "ordered", False))
+        return column._replace(
+            kind="level" if is_level else kind,
+            categories=_array_of(_listed(categories)),
+            ordered=is_level or text == "Enum",
+        )
+    return _with_origin(column, cells)
+
+
+def _can_be_made(dtype: Any, library: str) -> bool:
+    """Return whether the type can be made again, for answers."""
+    text, categories = text_of(dtype), getattr(dtype, "categories", None)
+    ordered = bool(getattr(dtype, "ordered", False))
+    try:
+        return bool(MAKE_TYPE[library](text, categories, ordered) == dtype)
+    except (TypeError, ValueError, AttributeError):
+        return False
+
+
+def _with_origin(column: Column, cells: Any) -> Column:
+    """Return a column that counts from the day of its earliest date, if it has any."""
+    if column.kind != "datetime":
+        return column
+    return column._replace(origin=first_day(cells))
+
+
+# Categories
 
 
 def _distinct(cells: list, column: Column) -> set:
@@ -201,102 +272,116 @@ def _distinct(cells: list, column: Column) -> set:
         return {cell for cell in set(cells) if not is_missing(cell)}
     except TypeError as error:
         raise TypeError(
-            f"X must be numeric, boolean, text or categorical. Got {error} in column "
-            f"{column.label}. Encode the column first, or drop it."
+            "X must have columns of numbers, booleans, dates, text or categories. Got "
+            f"{error} in column {column.label}. Encode the column first, or drop it."
         ) from error
 
 
 def _sorted_values(cells: list, column: Column) -> np.ndarray:
     """Return the distinct values of a column, sorted within each type of value."""
-    values = _distinct(cells, column)
-    if not values:
-        raise ValueError(
-            f"A column of categories requires an observed cell in fit. Got none in "
-            f"column {column.label}. Drop the column."
-        )
 
     def place(value: Any) -> tuple[str, Any]:
         is_number = isinstance(value, int | float)
         return "" if is_number else type(value).__name__, value
 
-    ordered = sorted(values, key=place)
-    array = np.asarray(ordered)
-    # Values of several types would all have become text.
-    return array if array.tolist() == ordered else np.array(ordered, dtype=object)
+    distinct = _distinct(cells, column)
+    try:
+        return _array_of(sorted(distinct, key=place))
+    except TypeError:
+        return _array_of(sorted(distinct, key=repr))
 
 
-def _encoded(X: Any, j: int, column: Column, handle_unknown: str) -> np.ndarray:
+def _array_of(values: list) -> np.ndarray:
+    """Return values as an array in which they stay what they are."""
+    array = np.asarray(values) if all(map(np.isscalar, values)) else None
+    if array is not None and array.tolist() == values and array.dtype.kind in "biufU":
+        return array
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _extended(seen: np.ndarray, size: int | None) -> np.ndarray:
+    """Return codes up to a number of categories, if only some of them were seen."""
+    if size is None or len(seen) == size or seen.dtype.kind not in "iuf":
+        return seen
+    codes = np.arange(size).astype(seen.dtype)
+    return codes if np.isin(seen, codes).all() else seen
+
+
+def _encoded(cells: Any, column: Column, handle_unknown: str) -> np.ndarray:
     """Return a column as numbers or codes."""
     if column.categories is None:
-        return _numbers(_column(X, j), column)
-    cells, known = _listed(X, j), column.categories.tolist()
+        return numbers(cells, column)
+    listed, known = _listed(cells), column.categories.tolist()
     places = {value: place for place, value in enumerate(known)}
-    unknown = _distinct(cells, column) - places.keys()
+    unknown = _distinct(listed, column) - places.keys()
     if unknown and handle_unknown == "error":
-        row, value = next(each for each in enumerate(cells) if each[1] in unknown)
-        listed = ", ".join(map(repr, known[:10])) + (", ..." if known[10:] else "")
+        row, value = next(each for each in enumerate(listed) if each[1] in unknown)
+        shown = ", ".join(map(repr, known[:10])) + (", ..." if known[10:] else "")
         raise ValueError(
-            f"Column {column.label} must hold categories seen in fit: {listed}. Got "
+            f"Column {column.label} must hold categories seen in fit: {shown}. Got "
             f"{value!r} in row {row}. Add it to the training rows, or set "
             "handle_unknown='missing' to treat such cells as missing."
         )
-    return np.array([places.get(cell, np.nan) for cell in cells], dtype=np.float64)
+    return np.array([places.get(cell, np.nan) for cell in listed], dtype=np.float64)
 
 
-def _numbers(cells: Any, column: Column) -> np.ndarray:
-    """Return a column of a table as floats."""
-    try:
-        if hasattr(cells, "cast"):  # polars
-            return cells.cast(float).to_numpy()
-        return cells.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"Column {column.label} must hold numbers, as in fit. Got other values: "
-            f"{error}"
-        ) from error
+# Filled cells
 
 
-def _values(codes: np.ndarray, column: Column) -> np.ndarray:
-    """Return a column of numbers or codes as values that its type can hold."""
-    if column.categories is not None:
-        return column.categories[codes.astype(int)]
-    if column.kind == "boolean":
-        return codes > 0.5
-    name = column.dtype.partition("[")[0].lower()
-    if not name.startswith(("int", "uint")):
-        return codes
-    limits = np.iinfo(np.dtype(name))
-    high = float(limits.max)
-    # The limit itself may not be a float, and the next one be beyond it.
-    high = high if int(high) <= limits.max else np.nextafter(high, 0.0)
-    return np.clip(np.rint(codes), limits.min, high)
-
-
-def _pandas_table(
-    columns: Sequence[Column], cells: Sequence[np.ndarray], index: Any
+def _filled(
+    own: Any, X: Any, columns: Sequence[Column], values: np.ndarray, missing: np.ndarray
 ) -> Any:
-    import pandas as pd
+    """Return a column of X with other cells where some are missing.
 
-    def series(column: Column, values: np.ndarray) -> Any:
-        dtype: Any = column.dtype
-        if dtype == "category":
-            dtype = pd.CategoricalDtype(column.categories, column.ordered)
-        return pd.Series(values, index=index).astype(dtype)
+    Parameters
+    ----------
+    own : Series
+    X : DataFrame
+    columns : sequence of Column
+        What the column may become: the first that can hold the cells that it has.
+    values : ndarray of shape (n_samples,)
+    missing : ndarray of bool of shape (n_samples,)
+    """
+    library = LIBRARIES[str(library_of(X))]
+    if missing.all():
+        return library.series(columns[0], values, X)
+    for column in columns[:-1]:
+        series = library.series(column, values, X)
+        with suppress(ValueError, TypeError, ArithmeticError):
+            filled = library.fill(own, missing, series)
+            if _same_cells(own, filled, ~missing):
+                return filled
+    return library.fill(own, missing, library.series(columns[-1], values, X))
 
-    # By position, since two columns may have the same name.
-    table = pd.DataFrame(dict(enumerate(map(series, columns, cells))))
-    table.columns = pd.Index([column.name for column in columns])
-    return table
+
+def _same_cells(column: Any, other: Any, rows: np.ndarray) -> bool:
+    """Return whether two columns hold the same cells in some rows."""
+    pairs = zip(_listed(column), _listed(other), rows, strict=True)
+    return all(cell == found for cell, found, is_row in pairs if is_row)
 
 
-def _polars_table(columns: Sequence[Column], cells: Sequence[np.ndarray]) -> Any:
-    import polars as pl
+def _candidates(own: Any, column: Column, fitted: Column) -> list[Column]:
+    """Return what a column may become when cells are filled, the best first.
 
-    def series(column: Column, values: np.ndarray) -> Any:
-        dtype = getattr(pl, column.dtype, None)
-        if column.dtype == "Enum":
-            dtype = pl.Enum(pl.Series(column.categories))
-        found = pl.Series(column.name, values.tolist())
-        return found.cast(dtype) if dtype else found
+    Its own type, unless that lists categories or says nothing of its cells.
+    """
+    _, text = kind_and_text(own)
+    as_it_is = column._replace(dtype=text)
+    says_nothing = text.startswith(("category ", "Enum")) or kind_of(text) == "object"
+    has_cells = not all(map(is_missing, _listed(own)))
+    return [fitted, as_it_is] if says_nothing or not has_cells else [as_it_is]
 
-    return pl.DataFrame(list(map(series, columns, cells)))
+
+def _filled_array(X: Any, values: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Return an array with others in place of missing cells.
+
+    An array of objects becomes one of numbers, if that changes no cell.
+    """
+    X = np.asarray(X)
+    if X.dtype != object:
+        return np.where(missing, values.astype(X.dtype), X)
+    filled = np.where(missing, values.astype(object), X)
+    numbers = filled.astype(np.float64)
+    return numbers if (numbers == filled).all() else filled

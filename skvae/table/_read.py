@@ -1,20 +1,32 @@
-"""What a user passes as `X` → a table of mixed columns or finite cells, or an error."""
+"""What a user passes as `X` → a table, an array of dates or cells, or an error."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy.sparse
+import sklearn
 from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
 from skvae.table._cells import Cells, as_cells, row_slices
-from skvae.table._frames import Layout, is_missing, library_of, read_layout
+from skvae.table._frames import Layout, read_layout
+from skvae.table._kinds import described, is_missing
+from skvae.table._libraries import library_of
+
+NO_TABLES = {
+    "dict": "pandas.DataFrame(X)",
+    "LazyFrame": "X.collect()",
+    "RecordBatch": "X.to_pandas()",
+    "Table": "X.to_pandas()",
+}
+"""Types that hold columns and are no tables here, with what makes a table of them."""
 
 
 def read_table(
     estimator: Any, X: Any, layout: Layout | None = None
 ) -> tuple[Any, Layout]:
-    """Return X as it is, if it is a table of mixed columns, or as cells; its layout.
+    """Return X as it is, if it is a table or has dates, or as cells; its layout.
 
     Parameters
     ----------
@@ -24,21 +36,20 @@ def read_table(
     layout : Layout, default=None
         The columns of `fit`. None learns them, and sets those attributes.
     """
+    _refuse_others(X)
+    X = np.asarray(X) if isinstance(X, list | tuple) else X
     learns = layout is None
-    if learns and library_of(X):
-        layout = read_layout(X)
-    if layout is None or not layout.is_mixed:
-        cells = _read_numbers(estimator, X, learns)
+    is_table, dates = library_of(X) is not None, _as_dates(X)
+    if not is_table and dates is None:
+        if layout is not None and not layout.is_numeric:
+            raise _no_array_of_numbers(X, layout)
+        with sklearn.config_context(array_api_dispatch=False):
+            cells = _read_numbers(estimator, X, learns)
         return cells, layout or read_layout(cells)
-    if library_of(X) is None:
-        raise ValueError(
-            f"X must be a DataFrame with the columns of fit. Got {type(X).__name__}, "
-            "and the model was fitted to columns that are not all numbers."
-        )
-    validate_data(estimator, X, reset=learns, skip_check_array=True)
-    if not len(X):
-        raise ValueError("X must have at least one row. Got 0.")
-    return X, layout
+    table = X if is_table else dates
+    _refuse_empty(table)
+    validate_data(estimator, table, reset=learns, skip_check_array=True)
+    return table, layout or read_layout(table)
 
 
 def check_finite(cells: Cells, labels: Sequence[str]) -> None:
@@ -46,14 +57,56 @@ def check_finite(cells: Cells, labels: Sequence[str]) -> None:
     if np.isfinite(cells.bounds).all():
         return
     for part in row_slices(*cells.shape):
-        infinite = np.argwhere(np.isinf(cells[part]))
+        chunk = cells[part]
+        infinite = np.argwhere(np.isinf(chunk))
         if len(infinite):
             row, column = infinite[0]
             raise ValueError(
-                "X must be finite, apart from NaN, which is a missing cell. Got inf in "
-                f"column {labels[column]}, row {part.start + row}. Put NaN in its "
-                "place, or drop the row."
+                "X must be finite, apart from NaN, which is a missing cell. Got "
+                f"{chunk[row, column]} in column {labels[column]}, row "
+                f"{part.start + row}. Put NaN in its place, or drop the row."
             )
+
+
+def _refuse_others(X: Any) -> None:
+    """Raise TypeError for what is neither a table nor an array of cells."""
+    name = type(X).__name__
+    remedy = NO_TABLES.get(name) if name == "dict" or hasattr(X, "columns") else None
+    if isinstance(X, np.ndarray) and X.dtype.names:
+        name, remedy = "a structured array", "pandas.DataFrame(X)"
+    if getattr(X, "requires_grad", False):
+        name, remedy = "a tensor that records gradients", "X.detach()"
+    if remedy:
+        raise TypeError(
+            "X must be a DataFrame of pandas or polars, an array or a sparse matrix. "
+            f"Got {name}. Pass {remedy}."
+        )
+
+
+def _refuse_empty(X: Any) -> None:
+    """Raise ValueError where a table has no row or no column."""
+    if len(X.shape) != 2:
+        raise ValueError(f"X must have two dimensions. Got {len(X.shape)}.")
+    if not X.shape[0]:
+        raise ValueError("X must have at least one row. Got 0.")
+    if not X.shape[1]:
+        raise ValueError("X must have at least one column. Got 0.")
+
+
+def _as_dates(X: Any) -> np.ndarray | None:
+    """Return X as an array, if it is one of dates or durations."""
+    dtype: Any = getattr(X, "dtype", None)
+    is_array = isinstance(dtype, np.dtype) and not scipy.sparse.issparse(X)
+    return np.asarray(X) if is_array and dtype.kind in "mM" else None
+
+
+def _no_array_of_numbers(X: Any, layout: Layout) -> ValueError:
+    kinds = ", ".join(sorted(set(layout.kinds) - {"number", "boolean"}))
+    what = "a DataFrame" if layout.library else "an array of dates"
+    return ValueError(
+        f"X must be {what} with the columns of fit. Got {type(X).__name__} of numbers, "
+        f"and the model was fitted to columns of other kinds: {kinds}."
+    )
 
 
 def _read_numbers(estimator: Any, X: Any, learns: bool) -> Cells:
@@ -65,7 +118,7 @@ def _read_numbers(estimator: Any, X: Any, learns: bool) -> Cells:
     try:
         X = validate_data(
             estimator,
-            _with_nan(X),
+            _as_numbers(X),
             reset=learns,
             accept_sparse="csr" if get_tags(estimator).input_tags.sparse else False,
             dtype=None if is_integer else [np.float64, np.float32],
@@ -73,30 +126,30 @@ def _read_numbers(estimator: Any, X: Any, learns: bool) -> Cells:
         )
         return as_cells(X)
     except (TypeError, ValueError) as error:
-        names = getattr(X, "columns", ())
-        others = ", ".join(repr(str(name)) for name in names if not _is_number(X[name]))
-        if not others and "could not convert string to float" not in str(error):
+        if "could not convert string to float" not in str(error):
             raise
-        found = f"other values in column {others}" if others else "text"
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            f"X must be numeric. Got {found}. Pass columns of text or "
-            "categories in a DataFrame, in fit too, or encode them first, for example "
-            f"with OrdinalEncoder in a ColumnTransformer. ({error})"
-        ) from error
+        raise _no_numbers("text", error) from error
 
 
-def _with_nan(X: Any) -> Any:
-    """Return X with NaN in place of pandas.NA, which is no number."""
-    if not isinstance(X, np.ndarray) or X.dtype != object:
+def _no_numbers(found: str, error: Any = "") -> ValueError:
+    return ValueError(
+        f"X must be numeric. Got {found}. Pass columns of text, dates or categories in "
+        "a DataFrame, in fit too, or encode them first, for example with "
+        f"OrdinalEncoder in a ColumnTransformer. {error}".rstrip()
+    )
+
+
+def _as_numbers(X: Any) -> Any:
+    """Return X with NaN in place of missing cells that are no numbers.
+
+    Raises ValueError for text and dates, some of which NumPy would take for numbers.
+    """
+    if not isinstance(X, np.ndarray) or X.dtype.kind not in "OUS":
         return X
-    return np.where(np.frompyfunc(is_missing, 1, 1)(X).astype(bool), np.nan, X)
-
-
-def _is_number(column: Any) -> bool:
-    """Return whether a column of a table holds numbers: dates would become such."""
-    try:
-        np.asarray(column, dtype=np.float64)
-    except (TypeError, ValueError):
-        return False
-    return np.asarray(column).dtype.kind not in "mM"
+    if X.dtype.kind != "O":
+        raise _no_numbers("text")
+    missing = np.frompyfunc(is_missing, 1, 1)(X).astype(bool)
+    _, natures = described(X[~missing].tolist())
+    if {"str", "date"} & set(natures.split(", ")):
+        raise _no_numbers(natures.replace("str", "text"))
+    return np.where(missing, np.nan, X)

@@ -1,0 +1,155 @@
+"""Packages of tables: how to take tables apart and make them; neither is required."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skvae.table._kinds import Column, values
+from skvae.table._types import pandas_type, polars_type, zone_of
+
+
+class Pandas:
+    """Tables of pandas."""
+
+    @staticmethod
+    def columns(X: Any) -> list:
+        """Return the columns of a table; two of them may have the same name."""
+        return [X.iloc[:, j] for j in range(X.shape[1])]
+
+    @staticmethod
+    def levels(X: Any) -> tuple:
+        """Return the names of the levels of column names."""
+        return tuple(X.columns.names)
+
+    @staticmethod
+    def series(column: Column, numbers: np.ndarray, like: Any = None) -> Any:
+        """Return numbers or codes as a column, labeled as another table."""
+        import pandas as pd
+
+        dtype = pandas_type(column.dtype, column.categories, column.ordered)
+        index = None if like is None else like.index
+        found = pd.Series(values(numbers, column), index)
+        zone = zone_of(column.dtype) if column.kind == "datetime" else None
+        if zone and column.categories is None:
+            found = found.dt.tz_localize("UTC").dt.tz_convert(zone)
+        return found.astype(dtype)
+
+    @staticmethod
+    def table(names: Sequence, levels: Sequence, series: Sequence) -> Any:
+        """Return columns as a table with these names, whose levels have names too."""
+        import pandas as pd
+
+        table = pd.DataFrame(dict(enumerate(series)))
+        if len(levels) > 1:
+            table.columns = pd.MultiIndex.from_tuples(names, names=levels)
+        else:
+            table.columns = pd.Index(names, name=levels[0], tupleize_cols=False)
+        return table
+
+    @staticmethod
+    def fill(own: Any, missing: np.ndarray, series: Any) -> Any:
+        """Return a column in the type of another one, from which it takes cells.
+
+        Raises ValueError or TypeError where that type cannot hold its other cells.
+        """
+        if own.dtype == object:
+            # Before it is converted: what stands for missing may not be convertible.
+            own = own.where(~missing, series.astype(object))
+        return own.astype(series.dtype).where(~missing, series)
+
+    @staticmethod
+    def with_columns(X: Any, filled: dict[int, Any]) -> Any:
+        """Return a table with others in place of some columns."""
+        table = X.copy()
+        for j, series in filled.items():
+            table.isetitem(j, series)
+        return table
+
+
+class Polars:
+    """Tables of polars."""
+
+    @staticmethod
+    def columns(X: Any) -> list:
+        """Return the columns of a table."""
+        return X.get_columns()
+
+    @staticmethod
+    def levels(X: Any) -> tuple:
+        """Return the names of the levels of column names: there is one."""
+        return (None,)
+
+    @staticmethod
+    def series(column: Column, numbers: np.ndarray, like: Any = None) -> Any:
+        """Return numbers or codes as a column."""
+        import polars as pl
+
+        cells = values(numbers, column)
+        listed = cells if cells.dtype.kind in "Mm" else cells.tolist()
+        dtype = polars_type(column.dtype, column.categories)
+        return pl.Series(column.name, listed, dtype=dtype)
+
+    @staticmethod
+    def table(names: Sequence, levels: Sequence, series: Sequence) -> Any:
+        """Return columns, which have their names, as a table."""
+        import polars as pl
+
+        return pl.DataFrame(series)
+
+    @staticmethod
+    def fill(own: Any, missing: np.ndarray, series: Any) -> Any:
+        """Return a column in the type of another one, from which it takes cells.
+
+        Raises ValueError or TypeError where that type cannot hold its other cells.
+        """
+        import polars as pl
+
+        return own.cast(series.dtype).zip_with(pl.Series(~missing), series)
+
+    @staticmethod
+    def with_columns(X: Any, filled: dict[int, Any]) -> Any:
+        """Return a table with others in place of some columns."""
+        return X.with_columns(
+            series.alias(X.columns[j]) for j, series in filled.items()
+        )
+
+
+LIBRARIES: dict[str, Any] = {"pandas": Pandas, "polars": Polars}
+
+
+def library_of(X: Any) -> str | None:
+    """Return which package a table, or one derived from it, is of; None if of none."""
+    for base in type(X).__mro__:
+        package = base.__module__.partition(".")[0]
+        if package in LIBRARIES and base.__name__ == "DataFrame":
+            return package
+    return None
+
+
+USUAL = {
+    "pandas": {
+        "number": "float64",
+        "boolean": "boolean",
+        "category": "object",
+        "level": "object",
+        "datetime": "datetime64[us]",
+        "timedelta": "timedelta64[us]",
+        "object": "object",
+    },
+    "polars": {
+        "number": "Float64",
+        "boolean": "Boolean",
+        "category": "String",
+        "level": "String",
+        "datetime": "Datetime(time_unit='us', time_zone=None)",
+        "timedelta": "Duration(time_unit='us')",
+        "object": "String",
+    },
+}
+"""Types that hold the cells of a kind of column, which another package may have."""
+
+
+def usual(column: Column, library: str) -> Column:
+    """Return a column in the type of a package that holds cells of its kind."""
+    return column._replace(dtype=USUAL[library][column.kind])
