@@ -317,7 +317,7 @@ class Tables:
             kinds = dtype.kind if dtype.kind in "mM" else "f"
             assert answer.dtype.kind in kinds
             return
-        assert list(answer.dtypes) == list(X.dtypes)
+        assert list(map(native, answer.dtypes)) == list(map(native, X.dtypes))
         for column, like in zip(*map(self.columns, (answer, X)), strict=True):
             if column.dtype == object:
                 sorts = [{*map(sort, self.observed(each))} for each in (column, like)]
@@ -329,16 +329,21 @@ class Tables:
         assert answer.shape == X.shape
         self.assert_same_names(answer, X)
         if isinstance(X, pd.DataFrame):
-            pd.testing.assert_index_equal(answer.index, X.index)
+            self.assert_same_index(answer.index, X.index)
         for filled, column in zip(*map(self.columns, (answer, X)), strict=True):
             self.assert_same_cells(filled, column)
 
     @staticmethod
-    def assert_same_names(answer, X):
+    def assert_same_index(index, like):
+        """Fail unless two indices have the same labels, and names of their levels."""
+        assert index.equals(like)
+        assert list(index.names) == list(like.names)
+
+    def assert_same_names(self, answer, X):
         """Fail unless an answer is of the library of X and has its columns."""
         if isinstance(X, pd.DataFrame):
             assert isinstance(answer, pd.DataFrame)
-            pd.testing.assert_index_equal(answer.columns, X.columns)
+            self.assert_same_index(answer.columns, X.columns)
         elif isinstance(X, pl.DataFrame):
             assert isinstance(answer, pl.DataFrame)
             assert answer.columns == X.columns
@@ -355,7 +360,7 @@ class Tables:
         is_float = (
             is_object and isinstance(column, np.ndarray) and filled.dtype == float
         )
-        assert is_float or filled.dtype == column.dtype
+        assert is_float or native(filled.dtype) == native(column.dtype)
         assert not self.missing(filled).any()
         cells = self.cells(filled)
         kept = [cells[i] for i in np.flatnonzero(~missing)]
@@ -363,6 +368,11 @@ class Tables:
         assert kept == observed
         if is_object and not is_float:
             assert list(map(type, kept)) == list(map(type, observed))
+
+
+def native(dtype):
+    """Return a type of NumPy in the order of bytes of this machine, others as is."""
+    return dtype.newbyteorder("=") if isinstance(dtype, np.dtype) else dtype
 
 
 def sort(cell):

@@ -261,6 +261,13 @@ def polars_dates(*units, zone=None):
     return {name: partial(make, unit=unit) for unit, name in names.items()}
 
 
+def polars_objects(*words):
+    def make(cells):
+        return pl.Series(cells, dtype=pl.Object)
+
+    return {f"Object of {word}": make for word in words}
+
+
 def durations(*units):
     return {f"Duration({u})": partial(pl.Series, dtype=pl.Duration(u)) for u in units}
 
@@ -328,9 +335,11 @@ POLARS = types(
         **known("UInt8", "UInt16", "UInt32", "UInt64", "UInt128"),
         **known("Float16", "Float32", "Float64"),
         "Decimal(10, 2)": partial(pl.Series, dtype=pl.Decimal(10, 2)),
+        **polars_objects("int", "float", "Decimal"),
     },
-    boolean=polars(pl.Boolean),
+    boolean=polars(pl.Boolean) | polars_objects("bool"),
     category={
+        **polars_objects("str", "UUID"),
         **polars(pl.String, pl.Categorical),
         "Enum": partial(pl.Series, dtype=pl.Enum(LEVELS)),
     },
@@ -399,7 +408,7 @@ REFUSED = [
         bytes=polars(pl.Binary),
         list=polars(pl.List(pl.Int64), pl.Array(pl.Int64, 1)),
         dict=polars(pl.Struct({"a": pl.Int64})),
-        UUID=polars(pl.Object),
+        object=polars_objects("list", "complex"),
     ),
     *types(
         "array",
@@ -885,7 +894,6 @@ COLUMNS = {
     "texts": pd.Index(["x", "y"]),
     "a name of the columns": pd.Index(["x", "y"], name="columns"),
     "numbers": pd.Index([7, 3]),
-    "doubled": pd.Index(["x", "x"]),
     "tuples": pd.MultiIndex.from_tuples([("a", "x"), ("b", 1)], names=["level", None]),
     "dates": pd.date_range("2024-01-01", periods=2),
 }
@@ -920,21 +928,23 @@ def test_labels_of_rows_come_back(rows, tables):
 
 
 @pytest.mark.parametrize("key", [("b", 1), 1])
-def test_dict_names_a_column_of_a_multi_index(key):
+def test_tuple_or_position_stands_for_a_column_of_a_multi_index(key):
     table = named("int64").table().set_axis(COLUMNS["tuples"], axis=1)
     model = clone(MODEL).set_params(likelihood={key: "poisson"})
-    if key == 1:
-        with pytest.raises(ValueError, match="1"):
-            model.fit(table)
-        return
+    assert "(Poisson(), [1])" in repr(model.fit(table).likelihood_)
+
+
+def test_numbers_in_a_dict_are_names_of_columns_that_have_numbers_for_names():
+    table = named("int64").table().set_axis([1, 0], axis=1)
+    model = clone(MODEL).set_params(likelihood={0: "poisson"})
+    # By position, the first column would be no count.
     assert "Poisson" in repr(model.fit(table).likelihood_)
 
 
-def test_numbers_name_columns_that_have_numbers_for_names():
-    table = named("int64").table().set_axis([1, 0], axis=1)
-    model = clone(MODEL).set_params(likelihood={0: "poisson"})
-    spec = model.fit(table).likelihood_
-    assert "Poisson(), [0]" in repr(spec) or "Poisson(), [1]" in repr(spec)
+def test_columns_with_one_name_are_refused():
+    table = named("str").table().set_axis(["x", "x"], axis=1)
+    with pytest.raises(ValueError, match=r"(?s)distinct.*Got.*'x'"):
+        clone(MODEL).fit(table)
 
 
 # The guide
