@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.callback import CallbackSupportMixin as CallbackSupportMixin
+from sklearn.callback import CallbackSupportMixin
 from sklearn.callback import with_callbacks as with_callbacks
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._param_validation import Interval as Interval
@@ -53,6 +53,23 @@ def column_indices(X: Any, columns: Any) -> list[int]:
     if isinstance(chosen, tuple):
         chosen = list(chosen)
     return [int(j) for j in _get_column_indices(X, chosen)]
+
+
+class FitSupport(CallbackSupportMixin):
+    """Mixin: fits take callbacks, and know whether they are fits of a clone.
+
+    A clone, until it has been fitted, belongs to whatever made it: a search, a
+    cross-validation, an ensemble. Callback contexts do not say that much:
+    `cross_validate` passes none, and a pipeline passes one whether or not it is fitted
+    by a search.
+    """
+
+    _is_clone = False
+
+    def __sklearn_clone__(self) -> Any:
+        clone = super().__sklearn_clone__()
+        clone._is_clone = True
+        return clone
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import math
 import numbers
 import os
 import pickle
@@ -42,6 +43,7 @@ from skvae.priors import as_prior
 from skvae.schedules import Constant, as_weight
 from skvae.table import Batches, Rows, as_cells
 from skvae.training import Plan, Start, Training
+from skvae.training._interrupts import INTERRUPTS
 from skvae.training._start import start_linear
 
 
@@ -91,6 +93,12 @@ def untouched():
     before = global_state()
     yield
     assert global_state() == before
+
+
+@pytest.fixture(autouse=True)
+def no_interrupt_before(monkeypatch):
+    """Let the first Ctrl-C of each test be a first one."""
+    monkeypatch.setattr(INTERRUPTS, "last", -math.inf)
 
 
 # Likelihoods, each with a table of its domain
@@ -235,6 +243,7 @@ class Small:
         model=None,
         *,
         held_out=False,
+        shown=False,
         batch_size=16,
         earlier=None,
         beta=1.0,
@@ -244,10 +253,11 @@ class Small:
         model = self.model() if model is None else model
         train = self.batches(model, self.X[:40], batch_size)
         held_out = self.batches(model, self.X[40:]) if held_out else None
+        shown = self.batches(model, self.X[:10]) if shown else None
         plan = self.plan._replace(weights={"kl": as_weight(beta)})._replace(**plan)
         is_linear = model.encoder.path.has_map
         start = Start(is_linear, is_linear, 5.0)
-        return Training(model, train, held_out, plan, start, earlier)
+        return Training(model, train, held_out, shown, plan, start, earlier)
 
     def run(self, *args, end=lambda: False, **options):
         """Return such a training after its run."""

@@ -13,7 +13,6 @@ from skvae.schedules import Constant, Weight
 from skvae.training import Start
 from skvae.training._acceptance import TAIL_FACTOR, Acceptance, Standard, expected_gain
 from skvae.training._state import Kept
-from skvae.training._validation import Check
 
 
 def _acceptance(weights=(1.0, 1.0), tol=None):
@@ -26,12 +25,12 @@ def _acceptance(weights=(1.0, 1.0), tol=None):
     return Acceptance(SimpleNamespace(kept=Kept()), loss_of, tol), weights
 
 
-def _check(a, b=0.0, error=1.0):
-    return Check({"a": a, "b": b}, error)
+def _means(a, b=0.0):
+    return {"a": a, "b": b}
 
 
-def _validation(density):
-    return SimpleNamespace(density=lambda: density)
+def _validation(density, error=1.0):
+    return SimpleNamespace(density=lambda: density, error=lambda: error)
 
 
 def _theta(value):
@@ -44,7 +43,7 @@ def _theta(value):
 def test_acceptance_counts_gains_below_tol_as_stale_but_keeps_them():
     acceptance, _ = _acceptance(tol=0.5)
     for i, loss in enumerate([10.0, 9.8, 9.6, 9.4, 9.5, math.nan]):
-        acceptance.offer(_check(loss), _theta(i), _validation(0.0))
+        acceptance.offer(_means(loss), _theta(i), _validation(0.0))
     assert acceptance.loss == 9.4
     assert acceptance.kept.theta.item() == 3.0
     assert acceptance.kept.n_stale == 2
@@ -53,7 +52,7 @@ def test_acceptance_counts_gains_below_tol_as_stale_but_keeps_them():
 def test_acceptance_keeps_a_copy():
     acceptance, _ = _acceptance()
     theta = _theta(1.0)
-    acceptance.offer(_check(2.0), theta, _validation(0.0))
+    acceptance.offer(_means(2.0), theta, _validation(0.0))
     theta.zero_()
     assert acceptance.kept.theta.item() == 1.0
 
@@ -61,11 +60,11 @@ def test_acceptance_keeps_a_copy():
 def test_acceptance_compares_states_under_the_present_weights():
     """What was the best is judged anew where a weight has changed since."""
     acceptance, weights = _acceptance(weights=(1.0, 0.0))
-    acceptance.begin(_check(1.0, 5.0), _theta(0))
+    acceptance.begin(_means(1.0, 5.0), _theta(0))
     assert acceptance.loss == 1.0
     weights["b"] = 1.0
     assert acceptance.loss == 6.0
-    acceptance.offer(_check(2.0, 1.0), _theta(1), _validation(0.0))
+    acceptance.offer(_means(2.0, 1.0), _theta(1), _validation(0.0))
     assert acceptance.loss == 3.0
     assert acceptance.kept.theta.item() == 1.0
     assert acceptance.kept.n_stale == 0
@@ -92,9 +91,9 @@ def test_acceptance_watches_training_losses_without_keeping_a_state():
 )
 def test_acceptance_holds_states_to_the_standard_of_the_start(error, density, accepted):
     acceptance, _ = _acceptance()
-    acceptance.begin(_check(5.0), _theta(0))
+    acceptance.begin(_means(5.0), _theta(0))
     acceptance.kept.is_start, acceptance.kept.standard = True, Standard(1.0, -2.0)
-    acceptance.offer(_check(4.0, error=error), _theta(1), _validation(density))
+    acceptance.offer(_means(4.0), _theta(1), _validation(density, error))
     assert acceptance.stays_at_start == acceptance.awaits_standard == (not accepted)
     assert acceptance.loss == (4.0 if accepted else 5.0)
     # What is not accepted may yet show that training goes on well.
@@ -104,8 +103,8 @@ def test_acceptance_holds_states_to_the_standard_of_the_start(error, density, ac
 def test_acceptance_asks_for_a_density_only_where_there_is_one():
     acceptance, _ = _acceptance()
     acceptance.kept.standard = Standard(1.0, -math.inf)
-    no_density = SimpleNamespace()
-    acceptance.offer(_check(4.0), _theta(1), no_density)
+    no_density = SimpleNamespace(error=lambda: 1.0)
+    acceptance.offer(_means(4.0), _theta(1), no_density)
     assert acceptance.loss == 4.0
 
 
@@ -116,14 +115,14 @@ def _at_start(n_components):
         likelihood=SimpleNamespace(n_inputs=5),
         posterior=SimpleNamespace(is_random=True),
     )
-    return SimpleNamespace(model=model, n_rows=10, density=lambda: -7.0)
+    return SimpleNamespace(model=model, n_rows=10, **vars(_validation(-7.0, 0.5)))
 
 
 @pytest.mark.parametrize("n_train", [0, 40])
 @pytest.mark.parametrize("n_components", [2, 5])
 def test_standard_asks_for_what_more_rows_give_the_start(n_components, n_train):
     acceptance, _ = _acceptance()
-    acceptance.set_standard(_at_start(n_components), _check(3.0, error=0.5), n_train)
+    acceptance.set_standard(_at_start(n_components), n_train)
     gain = expected_gain(n_components, 5, 40, 50) if n_train else 0.0
     error, density = acceptance.kept.standard
     assert density == pytest.approx(-7.0 + TAIL_FACTOR * gain)
@@ -172,7 +171,7 @@ def test_training_restores_the_best_held_out_state(small):
     assert len(curve) == 26
     assert curve[-1] > min(curve)
     training.finish(small.rows(small.X))
-    loss = sum(training.validate().means.values())
+    loss = sum(training.validate().values())
     assert loss == training.acceptance.loss == min(curve)
 
 

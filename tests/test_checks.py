@@ -28,6 +28,13 @@ def test_unfitted_use_is_refused(cls, method):
         getattr(cls(), method)(X)
 
 
+@pytest.mark.parametrize("cls", [VAETransformer, AutoencoderTransformer])
+def test_unfitted_estimator_has_no_device(cls):
+    assert not hasattr(cls(), "device_")
+    with pytest.raises(NotFittedError, match="Call 'fit'"):
+        _ = cls().device_
+
+
 @pytest.mark.parametrize("method", ["posterior", "score_samples", "sample"])
 def test_unfitted_vae_is_refused(method):
     argument = 1 if method == "sample" else X

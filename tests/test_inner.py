@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 from skvae import VAEImputer, VAEOutlierDetector, VAETransformer
@@ -256,6 +257,8 @@ def test_columns_of_fit_are_known_and_held_against_others(cls):
     unfitted = cls(estimator=small())
     assert not hasattr(unfitted, "n_features_in_")
     assert not hasattr(unfitted, "feature_names_in_")
+    with pytest.raises(NotFittedError, match="not fitted"):
+        _ = unfitted.feature_names_in_
     frame = pd.DataFrame(X, columns=list("abcd"))
     fitted = unfitted.fit(frame)
     assert fitted.n_features_in_ == 4

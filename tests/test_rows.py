@@ -162,6 +162,12 @@ def test_split_holds_out_every_fifth_row_by_distance(convert):
     assert_array_equal(np.sort(ranks), np.arange(2, 50, 5))
 
 
+def test_rows_that_stand_for_all_are_spread_as_those_that_a_split_holds_out(X):
+    rows = rows_of(X, np.ones(30))
+    assert_array_equal(rows.index[rows.spread(7)], rows.split(7)[1].index)
+    assert_array_equal(rows.spread(30), np.arange(30))
+
+
 def test_split_follows_neither_the_order_of_rows_nor_their_units(X):
     order = np.random.default_rng(1).permutation(30)
     _, held_out = rows_of(X, np.ones(30)).split(7)

@@ -13,6 +13,7 @@ from skvae.objectives import Reconstruction
 from skvae.priors import NoPrior
 from skvae.schedules import Constant, OneCycle, WarmUp, Weight
 from skvae.training import Saved
+from skvae.training._interrupts import INTERRUPTS
 from skvae.training._state import FlatParameters
 
 # Fits of a few epochs may leave components idle, and say so.
@@ -188,6 +189,7 @@ def test_stopped_fit_taken_up_may_be_stopped_again():
     whole = _estimator().fit(X)
     parts = _stopped("interrupt", warm_start=True)
     parts.learning_rate.error = KeyboardInterrupt()
+    INTERRUPTS.last = -math.inf  # long ago
     with pytest.warns(UserWarning, match="interrupted by user"):
         assert parts.fit(X).n_iter_ == 4
     parts.learning_rate.error = None

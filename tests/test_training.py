@@ -214,10 +214,16 @@ def test_weight_that_watches_epochs_is_given_the_mean_terms_of_held_out_rows(sma
 
 @pytest.mark.parametrize("watches", ["steps", "epochs"])
 def test_weight_with_a_state_weighs_the_steps_that_follow(small, watches):
-    history = small.run(beta=Controller(watches, 2.0), batch_size=40).state.history
-    terms = history.terms
-    expected = terms["reconstruction"] + 2.0 ** np.arange(6) * terms["kl"]
-    assert history.loss == pytest.approx(expected, rel=1e-5)
+    training = small.training(beta=Controller(watches, 2.0), batch_size=40)
+    take, seen = training.take, []
+
+    def spy(batch, noise, rate, weights):
+        seen.append(weights)
+        return take(batch, noise, rate, weights)
+
+    training.take = spy
+    training.run(lambda: None, lambda: False)
+    assert seen == [[1.0, 2.0**i] for i in range(6)]
 
 
 def test_weight_state_goes_back_with_the_epoch_whose_loss_was_lost(small):
@@ -275,7 +281,7 @@ def test_training_ends_finite_where_the_last_step_of_an_epoch_diverges(
         except ValueError:
             return
     training.finish(small.rows(small.X))
-    assert np.isfinite(list(training.validate().means.values())).all()
+    assert np.isfinite(list(training.validate().values())).all()
 
 
 # Recorded steps
@@ -303,8 +309,9 @@ def test_training_by_recorded_steps_is_the_same(small):
 
 
 def test_training_interrupted_keeps_the_last_whole_epoch(small):
-    with pytest.warns(UserWarning, match="interrupted by user"):
-        training = small.run(objective=_accident(_interrupt, [7]), held_out=True)
+    training = small.training(objective=_accident(_interrupt, [7]), held_out=True)
+    with pytest.raises(KeyboardInterrupt):
+        training.run(lambda: None, lambda: False)
     ends = iter([False, True])
     stopped = small.run(
         objective=_accident(_interrupt, []), held_out=True, end=lambda: next(ends)
@@ -332,7 +339,7 @@ def test_training_interrupted_at_the_end_of_an_epoch_keeps_the_last_whole_one(
         return method(*args)
 
     setattr(owner, name, interrupted)
-    with pytest.warns(UserWarning, match="interrupted by user"):
+    with pytest.raises(KeyboardInterrupt):
         training.run(lambda: None, lambda: False)
     ends = iter([False, False, True])
     stopped = small.run(held_out=True, end=lambda: next(ends))
@@ -346,8 +353,9 @@ def test_training_interrupted_by_a_callback_keeps_the_epoch_that_it_saw(small):
     def end():
         raise KeyboardInterrupt
 
-    with pytest.warns(UserWarning, match="interrupted by user"):
-        training = small.run(end=end)
+    training = small.training()
+    with pytest.raises(KeyboardInterrupt):
+        training.run(lambda: None, end)
     assert training.n_iter == 1
 
 

@@ -435,6 +435,21 @@ def test_curves_have_an_entry_per_epoch(iris):
     np.testing.assert_allclose(vae.loss_curve_, total, rtol=1e-5)
 
 
+@pytest.mark.parametrize("gaps", [0.0, 0.3])
+@pytest.mark.parametrize("objective", ["elbo", "iwae"])
+def test_curves_of_rows_of_one_kind_agree_though_training_hides_cells(gaps, objective):
+    """Steps of hardly any length, so that training rows are not fitted better."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 2)) @ rng.normal(size=(2, 8))
+    X += 0.5 * rng.normal(size=X.shape)
+    X[rng.random(X.shape) < gaps] = np.nan
+    params = {"hidden_fraction": 1.0, "learning_rate": Constant(1e-9), "max_iter": 1}
+    vae = tiny(objective=objective, validation_fraction=0.4, **params).fit(X)
+    shown, held_out = vae.loss_curve_[-1], vae.validation_curve_[-1]
+    assert shown == pytest.approx(held_out, rel=0.05)
+    assert shown == pytest.approx(sum(curve[-1] for curve in vae.term_curves_.values()))
+
+
 @pytest.mark.parametrize(
     ("params", "fraction", "weight"),
     [

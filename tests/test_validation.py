@@ -105,7 +105,7 @@ class Truth:
 def test_held_out_terms_are_those_of_each_row(small, objective, n_draws):
     model = _model(small)
     validation, seen = _validation(small, model, objective, n_draws)
-    means = validation().means
+    means = validation()
     noise = seen[0].double().numpy()
     assert len(noise) == max(n_draws, objective.n_draws)
     truth = Truth(small, model)
@@ -133,7 +133,7 @@ def test_terms_of_training_and_of_validation_agree_in_the_mean(small, objective)
     training.train = small.batches(model, small.X[40:], 10)
     training.run(lambda: None, lambda: False)
     checks = [
-        _validation(small, model, objective, 1, seed, weights=None)[0]().means
+        _validation(small, model, objective, 1, seed, weights=None)[0]()
         for seed in range(100)
     ]
     for name, curve in training.state.history.terms.items():
@@ -145,7 +145,7 @@ def test_terms_of_training_and_of_validation_agree_in_the_mean(small, objective)
 def test_held_out_error_is_that_of_rows_decoded_at_their_mean(small):
     model = _model(small)
     validation, _ = _validation(small, model, ELBO(0.0), 3)
-    error = validation().error
+    error = validation.error()
     x = torch.from_numpy(model.likelihood.prepare(small.X[40:])).float()
     with torch.no_grad():
         left = x - model.decoder(model.posterior.mean(model.encoder(x)))
@@ -195,3 +195,25 @@ def test_training_validates_with_the_fraction_of_rows_at_their_mean(small):
     assert loss[0.75] < loss[0.0]
     mixed = (2 * loss[0.0] + loss[0.75]) / 3
     assert loss[0.25] == pytest.approx(mixed, rel=1e-5)
+
+
+def test_training_shows_its_losses_under_the_final_beta(small):
+    history = small.run(beta=WarmUp(1.0, 3.0), held_out=True).state.history
+    terms = history.terms
+    expected = np.add(terms["reconstruction"], 3.0 * np.array(terms["kl"]))
+    assert_allclose(history.loss, expected)
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_training_shows_the_loss_of_rows_without_hidden_cells(small, held_out):
+    """Steps of no length, so that every epoch shows the start."""
+    plan = {"learning_rate": Constant(0.0), "hidden_fraction": 0.9, "tol": 0.0}
+    training = small.run(held_out=held_out, shown=True, **plan)
+    rows = small.batches(training.model, small.X[:10])
+    expected = Validation(training.model, ELBO(0.0), rows, 10, 1, 0)()
+    history = training.state.history
+    assert history.terms == {name: [mean] * 6 for name, mean in expected.items()}
+    assert history.loss == [sum(expected.values())] * 6
+    if not held_out:
+        assert training.acceptance.loss == history.loss[0]
+        assert training.state.kept.n_stale == 5

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from skvae._model import Architecture
 from skvae._random import seed_from
 from skvae._sklearn import (
-    CallbackSupportMixin,
+    FitSupport,
     Interval,
     StrOptions,
     check_sample_weight,
@@ -40,7 +40,7 @@ from skvae.likelihoods import (
 from skvae.networks import ACTIVATIONS, Network
 from skvae.schedules import Schedule, as_weight
 from skvae.table import Batches, canonical_rows, resolve_device
-from skvae.training import SOLVERS, Plan, Training, start
+from skvae.training import SOLVERS, Plan, Training, end_fit, start
 
 AUTO, COUNT = StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")
 """What a parameter may be: "auto", a positive integer."""
@@ -76,7 +76,7 @@ def unchanged_on_error(method):
 
 class LatentTransformer(
     ClassNamePrefixFeaturesOutMixin,
-    CallbackSupportMixin,
+    FitSupport,
     TransformerMixin,
     BaseEstimator,
 ):
@@ -249,6 +249,7 @@ class LatentTransformer(
             model,
             self._batches(model, train, settings),
             self._batches(model, held_out, settings),
+            self._batches(model, self._shown(train, held_out, settings), settings),
             plan,
             fitted["_start"],
             self._saved if self._is_resumed else None,
@@ -318,6 +319,17 @@ class LatentTransformer(
         return rows.split(min(n_held_out, len(rows) - 1))
 
     @staticmethod
+    def _shown(train, held_out, settings):
+        """Return training rows for the curves, where training itself hides cells.
+
+        They are as many as are held out, and chosen in the same way.
+        """
+        if not settings["hidden_fraction"]:
+            return None
+        n_rows = settings["batch_size"] if held_out is None else len(held_out)
+        return train.take(train.spread(min(n_rows, len(train))))
+
+    @staticmethod
     def _batches(model, rows, settings):
         if rows is None:
             return None
@@ -337,12 +349,28 @@ class LatentTransformer(
                 print(training.state.history.report())
             return tasks.end(snapshot)
 
-        training.run(tasks.begin, end)
+        try:
+            training.run(tasks.begin, end)
+        except KeyboardInterrupt as interrupt:
+            self._end_by(interrupt, training)
         saved = training.save(with_arrays=self.warm_start)
-        training.finish(rows)
-        outcome = self._outcome(training.model, training)
-        vars(self).update(fitted, **outcome, _saved=saved)
+        try:
+            outcome = self._finish(training, rows)
+        except KeyboardInterrupt as interrupt:
+            self._end_by(interrupt, training)
+            outcome = self._finish(training, rows)
+        vars(self).update(fitted, **outcome, _saved=saved, _is_clone=False)
         tasks.finish(snapshot)
+
+    def _end_by(self, interrupt, training):
+        """Let Ctrl-C end the fit, if it is of a whole epoch and not that of a clone."""
+        has_epochs = training.state.counters.n_epochs > 0
+        end_fit(interrupt, may_end=has_epochs and not self._is_clone)
+
+    def _finish(self, training, rows):
+        """Return the result of the trained model; may be called again if cut off."""
+        training.finish(rows)
+        return self._outcome(training.model, training)
 
     def _outcome(self, model, training):
         """Return the result of training, as fitted attributes."""
@@ -424,6 +452,7 @@ class LatentTransformer(
     @property
     def device_(self):
         """Device that the fitted model is on."""
+        check_is_fitted(self)
         return str(self.module_.device)
 
     def __sklearn_is_fitted__(self):

@@ -3,8 +3,9 @@
 import inspect
 
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
 
-from skvae._sklearn import CallbackSupportMixin, shared_callbacks
+from skvae._sklearn import FitSupport, shared_callbacks
 from skvae.estimators._vae import VAETransformer
 from skvae.objectives import as_objective
 
@@ -12,7 +13,7 @@ SHORT_FORM = ("n_components", "likelihood", "max_iter", "handle_unknown")
 """Parameters of such an estimator that configure its default model."""
 
 
-class DensityEstimator(CallbackSupportMixin, BaseEstimator):
+class DensityEstimator(FitSupport, BaseEstimator):
     """Base: has the parameters `estimator`, those of the short form, and two more.
 
     These two are `random_state` and `verbose`, which concern any model.
@@ -65,14 +66,16 @@ class DensityEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _fit_model(self, model, cells, known, weights, X):
         """Fit the model to cells that were read from X, followed by callbacks."""
+        model._is_clone = self._is_clone
         with shared_callbacks(self, model):
             model._fit_cells(cells, known, weights, X)
-        self.estimator_ = model
+        self.estimator_, self._is_clone = model, False
         self.n_features_in_, self.n_iter_ = model.n_features_in_, model.n_iter_
 
     @property
     def feature_names_in_(self):
         """Column names, if they are all strings."""
+        check_is_fitted(self)
         return self.estimator_.feature_names_in_
 
     def __sklearn_tags__(self):

@@ -100,7 +100,7 @@ class Layout:
         dtype: Any = np.float32 if is_single and not len(self.coded) else np.float64
         if library_of(X) == "pandas" and self._is_plain(X):
             return DenseCells(X.to_numpy(dtype=dtype))
-        if all(text.startswith("Sparse[") for text in dtypes) and self._is_sparse(X):
+        if library_of(X) == "pandas" and self._is_sparse(X):
             return as_cells(X.sparse.to_coo())
         encoded = np.empty(X.shape, dtype=dtype)
         for j, cells in enumerate(_columns(X)):
@@ -124,7 +124,7 @@ class Layout:
 
     def _is_sparse(self, X: Any) -> bool:
         """Return whether cells that are not stored are zero, in sparse columns."""
-        are_zero = all(dtype.fill_value == 0 for dtype in set(X.dtypes))
+        are_zero = all(getattr(dtype, "fill_value", None) == 0 for dtype in X.dtypes)
         return are_zero and self.is_numeric and not len(self.coded)
 
     def decode(self, values: np.ndarray, like: Any = None) -> Any:

@@ -15,10 +15,10 @@ from skvae.table._kinds import described, is_missing
 from skvae.table._libraries import library_of
 
 NO_TABLES = {
-    "dict": "pandas.DataFrame(X)",
-    "LazyFrame": "X.collect()",
-    "RecordBatch": "X.to_pandas()",
-    "Table": "X.to_pandas()",
+    "builtins.dict": "pandas.DataFrame(X)",
+    "polars.LazyFrame": "X.collect()",
+    "pyarrow.RecordBatch": "X.to_pandas()",
+    "pyarrow.Table": "X.to_pandas()",
 }
 """Types that hold columns and are no tables here, with what makes a table of them."""
 
@@ -71,7 +71,9 @@ def check_finite(cells: Cells, labels: Sequence[str]) -> None:
 def _refuse_others(X: Any) -> None:
     """Raise TypeError for what is neither a table nor an array of cells."""
     name = type(X).__name__
-    remedy = NO_TABLES.get(name) if name == "dict" or hasattr(X, "columns") else None
+    remedy = NO_TABLES.get(f"{type(X).__module__.partition('.')[0]}.{name}")
+    if isinstance(X, np.ma.MaskedArray):
+        name, remedy = "a masked array", "X.astype(float).filled(numpy.nan)"
     if isinstance(X, np.ndarray) and X.dtype.names:
         name, remedy = "a structured array", "pandas.DataFrame(X)"
     if getattr(X, "requires_grad", False):
@@ -150,6 +152,6 @@ def _as_numbers(X: Any) -> Any:
         raise _no_numbers("text")
     missing = np.frompyfunc(is_missing, 1, 1)(X).astype(bool)
     _, natures = described(X[~missing].tolist())
-    if {"str", "date"} & set(natures.split(", ")):
+    if {"str", "date", "complex"} & set(natures.split(", ")):
         raise _no_numbers(natures.replace("str", "text"))
     return np.where(missing, np.nan, X)

@@ -99,20 +99,23 @@ class Rows:
         return replace(self, cells=self.cells.columns(positions))
 
     def split(self, n_held_out: int) -> tuple["Rows", "Rows"]:
-        """Return (training rows, held-out rows), at similar distances from the center.
+        """Return (training rows, held-out rows), the latter spread over all rows."""
+        held_out = self.spread(n_held_out)
+        train = np.delete(np.arange(len(self)), held_out)
+        return self.take(train), self.take(held_out)
 
-        In order of their distance from the center, one row in every so many is held
-        out. A random sample may contain too many extreme rows, or none, and would then
-        say more about these than about the state of a model.
+    def spread(self, n_rows: int) -> np.ndarray:
+        """Return the positions of rows that stand for all, in canonical order.
+
+        In order of their distance from the center, one row in every so many is taken.
+        A random sample may contain too many extreme rows, or none, and would then say
+        more about these than about the state of a model.
         """
         order = np.arange(len(self))
         if len(self) <= MOST_ROWS_TO_SPREAD:
             order = np.argsort(self._distances(), kind="stable")
-        middles = (np.arange(n_held_out) + 0.5) * (len(self) / n_held_out)
-        is_held_out = np.zeros(len(self), dtype=bool)
-        is_held_out[order[middles.astype(int)]] = True
-        train, held_out = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
-        return self.take(train), self.take(held_out)
+        middles = (np.arange(n_rows) + 0.5) * (len(self) / n_rows)
+        return np.sort(order[middles.astype(int)])
 
     def _distances(self) -> np.ndarray:
         """Return squared distances from the center, by columns of equal variance.

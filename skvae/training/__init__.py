@@ -1,9 +1,18 @@
 """A training run: start, step, loop, acceptance and state."""
 
 from skvae.training._acceptance import Start
+from skvae.training._interrupts import end_fit
 from skvae.training._loop import Plan, Training
 from skvae.training._optimizers import SOLVERS
 from skvae.training._start import start
 from skvae.training._state import Saved
 
-__all__ = ["SOLVERS", "Plan", "Saved", "Start", "Training", "start"]
+__all__ = [
+    "SOLVERS",
+    "Plan",
+    "Saved",
+    "Start",
+    "Training",
+    "end_fit",
+    "start",
+]

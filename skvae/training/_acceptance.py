@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from skvae.training._state import Kept, TrainingState
-from skvae.training._validation import Check, Validation
+from skvae.training._validation import Validation
 
 LEAST_STRENGTH = 2.0
 """Largest eigenvalue over noise below which a linear start is weak."""
@@ -113,20 +113,18 @@ class Acceptance:
         """Whether no state has reached the standard that an exact start sets."""
         return self.kept.standard is not None and self.stays_at_start
 
-    def begin(self, check: Check, theta: Tensor) -> None:
+    def begin(self, means: Mapping[str, float], theta: Tensor) -> None:
         """Take the start as the best state so far."""
-        self._watch(check.means)
-        self._keep(check.means, theta)
+        self._watch(means)
+        self._keep(means, theta)
 
-    def set_standard(self, validation: Validation, check: Check, n_train: int) -> None:
+    def set_standard(self, validation: Validation, n_train: int) -> None:
         """Set the standard that later states must reach.
 
         Parameters
         ----------
         validation : Validation
             Of the start.
-        check : Check
-            Its outcome.
         n_train : int
             Number of rows that the start was fitted to, if it will be fitted to all in
             the end; otherwise 0.
@@ -134,20 +132,22 @@ class Acceptance:
         model, n_rows = validation.model, validation.n_rows
         n_components, n_columns = model.n_components, model.likelihood.n_inputs
         # With as many components as columns the start reconstructs exactly.
-        error = check.error if n_components < n_columns else math.inf
+        error = validation.error() if n_components < n_columns else math.inf
         density = validation.density()
         if n_train and model.posterior.is_random:
             gain = expected_gain(n_components, n_columns, n_train, n_train + n_rows)
             density += TAIL_FACTOR * gain
         self.kept.standard = Standard(error, density)
 
-    def offer(self, check: Check, theta: Tensor, validation: Validation) -> None:
+    def offer(
+        self, means: Mapping[str, float], theta: Tensor, validation: Validation
+    ) -> None:
         """Take a state, and a copy of its parameters, if it is accepted."""
-        is_least = self.loss_of(check.means) < self.loss
-        if is_least and self._reaches_standard(check, validation):
-            self._keep(check.means, theta)
+        is_least = self.loss_of(means) < self.loss
+        if is_least and self._reaches_standard(validation):
+            self._keep(means, theta)
             self.kept.is_start = False
-        self._watch(check.means)
+        self._watch(means)
 
     def watch(self, means: Mapping[str, float]) -> None:
         """Take the mean terms of the training rows, where no rows are held out."""
@@ -176,11 +176,11 @@ class Acceptance:
         else:
             self.kept.n_stale += 1
 
-    def _reaches_standard(self, check: Check, validation: Validation) -> bool:
+    def _reaches_standard(self, validation: Validation) -> bool:
         if self.kept.standard is None:
             return True
         error, density = self.kept.standard
-        if check.error > error:
+        if error < math.inf and validation.error() > error:
             return False
         # Expensive, so checked last.
         return density == -math.inf or validation.density() >= density

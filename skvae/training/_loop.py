@@ -21,7 +21,7 @@ from skvae.training._replay import Replayed
 from skvae.training._start import start as start_model
 from skvae.training._state import FlatParameters, Saved, TrainingState
 from skvae.training._step import step_for
-from skvae.training._validation import N_VALIDATION_LOSSES, Check, Validation
+from skvae.training._validation import N_VALIDATION_LOSSES, Validation
 
 N_AVERAGED = 16
 """Steps of an epoch, at least, that count in the average, if it has as many."""
@@ -76,6 +76,9 @@ class Training:
     train : Batches
     held_out : Batches or None
         Rows by whose loss the best state is chosen; the starting state takes part.
+    shown : Batches or None
+        Training rows whose terms, without hidden cells, are those of the history. None:
+        the terms of the steps are.
     plan : Plan
     start : Start
         What the model is before the first step.
@@ -89,6 +92,7 @@ class Training:
         model: Model,
         train: Batches,
         held_out: Batches | None,
+        shown: Batches | None,
         plan: Plan,
         start: Start,
         earlier: Saved | None = None,
@@ -107,6 +111,7 @@ class Training:
             self.replayed = Replayed(self.take_values, self.state.save, self.state.load)
         self.holds_out = held_out is not None
         self.validate = self._validation(train if held_out is None else held_out)
+        self.show = None if shown is None else self._check(shown, len(shown), 1)
         self._begin(start, earlier and earlier.to_torch(train.device))
 
     def _validation(self, rows: Batches) -> Validation:
@@ -116,6 +121,9 @@ class Training:
         """
         n_rows = len(rows) if self.holds_out else min(rows.batch_size, len(rows))
         n_draws = -(-N_VALIDATION_LOSSES // n_rows) if self.holds_out else 1
+        return self._check(rows, n_rows, n_draws)
+
+    def _check(self, rows: Batches, n_rows: int, n_draws: int) -> Validation:
         plan = self.plan
         return Validation(self.model, plan.objective, rows, n_rows, n_draws, plan.seed)
 
@@ -149,17 +157,17 @@ class Training:
 
     def _begin_at(self, start: Start, is_first: bool) -> None:
         """Let the state given with the model count in the choice of the best."""
-        check = self.validate()
-        self.acceptance.begin(check, self.parameters.theta)
+        means = self.validate()
+        self.acceptance.begin(means, self.parameters.theta)
         self.state.kept.is_start = start.is_linear and is_first
         if is_first:
-            self.state.history.validation.append(self._loss_of(check.means))
+            self.state.history.validation.append(self._loss_of(means))
         aims_at_density = self.plan.objective.is_bound and self._final("kl") <= 1.0
         if start.is_exact and aims_at_density:
             # The state that a fit continues from is not refitted to all rows at the
             # end.
             n_train = len(self.train) if is_first else 0
-            self.acceptance.set_standard(self.validate, check, n_train)
+            self.acceptance.set_standard(self.validate, n_train)
 
     # Weights of the terms
 
@@ -203,6 +211,11 @@ class Training:
         ----------
         begin, end : callable
             Called before and after each epoch.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After Ctrl-C. The state is that of the last whole epoch.
         """
         _keep_freed_memory()
         before: Saved | None = None
@@ -217,61 +230,49 @@ class Training:
                 is_over = has_advanced and end()
                 is_over = is_over or self.state.counters.is_finished
         except KeyboardInterrupt:
-            self._interrupt(before)
-            return
+            if before is not None:
+                self.state.load(before)
+            raise
         if self.state.counters.n_epochs == self.plan.max_iter:
             self._warn_if_improving()
-
-    def _interrupt(self, before: Saved | None) -> None:
-        """Keep the last whole epoch: go back to before one that was cut off."""
-        if before is not None:
-            self.state.load(before)
-        warnings.warn(
-            "Training interrupted by user; the last whole epoch is kept.", stacklevel=3
-        )
 
     def _advance(self, before: Saved) -> bool:
         """Train an epoch, with smaller steps if need be; false if that is no help."""
         while self.state.counters.slowdown >= LEAST_SLOWDOWN:
             with torch.inference_mode(not self.step.records):
-                loss, means = self._epoch()
+                trained = self._epoch()
             with self.parameters.averaged():
-                check = self.validate()
-                numbers = (loss, *means.values(), *check.means.values())
+                checked = self.validate()
+                shown = trained if self.show is None else self.show()
+                numbers = (*trained.values(), *checked.values(), *shown.values())
                 if all(map(math.isfinite, numbers)):
-                    self._record(loss, means, check)
+                    self._record(shown, checked)
                     return True
             self._slow_down(before)
         self.state.counters.is_finished = True
         return False
 
-    def _epoch(self) -> tuple[float, dict[str, float]]:
-        """Take one step per batch; return mean loss and mean terms."""
+    def _epoch(self) -> dict[str, float]:
+        """Take one step per batch; return mean terms."""
         plan, counters = self.plan, self.state.counters
         epoch, n_steps = counters.first_epoch + counters.n_epochs, self.train.n_steps
         spacing = max(1, n_steps // N_AVERAGED)
         # In one tensor: small tensors kept from each step would scatter its memory.
         size = (n_steps, len(self.names))
         sums = torch.empty(size, dtype=torch.float32, device=self.train.device)
-        weights = []
         for step, batch in enumerate(self.train.shuffled(plan.seed, epoch)):
             progress = Progress(counters.n_epochs + step / n_steps, plan.max_iter)
-            weights.append([self._weight(name, progress) for name in self.names])
+            weights = [self._weight(name, progress) for name in self.names]
             rate = plan.learning_rate(progress.epoch, plan.max_iter)
             noise = self._noise(batch, epoch, step)
             batch = self._with_hidden(batch, epoch, step)
             self.optimizer.tick()
-            sums[step] = self.take(batch, noise, rate * counters.slowdown, weights[-1])
+            sums[step] = self.take(batch, noise, rate * counters.slowdown, weights)
             if step % spacing == 0 or step + 1 == n_steps:
                 self.parameters.take_into_average()
             if self.watches_steps:
                 self._update_weights("steps", self._means(sums[step], len(batch)))
-        weighted = (
-            sums.double()
-            * torch.tensor(weights, dtype=torch.float64, device=sums.device)
-        ).sum()
-        means = self._means(sums.double().sum(0), len(self.train))
-        return float(weighted) / len(self.train), means
+        return self._means(sums.double().sum(0), len(self.train))
 
     def _means(self, sums: Tensor, n_rows: int) -> dict[str, float]:
         return dict(zip(self.names, (sums / n_rows).tolist(), strict=True))
@@ -324,18 +325,24 @@ class Training:
         self.optimizer.update(gradient, rate, divisor)
         return sums
 
-    def _record(self, loss: float, means: dict[str, float], check: Check) -> None:
-        """Add an epoch to the history, and offer its state."""
+    def _record(self, means: dict[str, float], checked: dict[str, float]) -> None:
+        """Add an epoch to the history, and offer its state.
+
+        Parameters
+        ----------
+        means, checked : dict of str to float
+            Mean terms of training rows, and what `validate` gives.
+        """
         counters, history = self.state.counters, self.state.history
         counters.n_epochs += 1
-        watched = check.means if self.holds_out else means
+        watched = checked if self.holds_out else means
         self._update_weights("epochs", watched)
-        history.loss.append(loss)
+        history.loss.append(self._loss_of(means))
         for name, mean in means.items():
             history.terms.setdefault(name, []).append(mean)
         if self.holds_out:
             history.validation.append(self._loss_of(watched))
-            self.acceptance.offer(check, self.parameters.theta, self.validate)
+            self.acceptance.offer(checked, self.parameters.theta, self.validate)
         else:
             self.acceptance.watch(means)
         if self._is_warming_up():

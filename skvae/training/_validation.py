@@ -1,7 +1,8 @@
 """Loss and density of a model on held-out rows."""
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,15 +19,10 @@ N_DENSITY_DRAWS = 16
 """Draws per row of the bound by which held-out densities are compared."""
 
 
-class Check(NamedTuple):
-    """Outcome of a check: mean terms of the loss, and error of reconstruction."""
-
-    means: dict[str, float]
-    error: float
-
-
 class Validation:
     """Checks a model on some rows, with the same draws at every call.
+
+    A call gives the mean of each term of the loss.
 
     Parameters
     ----------
@@ -53,15 +49,16 @@ class Validation:
         self.n_draws = max(n_draws, objective.n_draws)
         self.n_rows, self.seed = n_rows, seed
 
+    def __call__(self) -> dict[str, float]:
+        means = self._mean(self._terms).tolist()
+        return dict(zip(self.objective.names, means, strict=True))
+
     @torch.inference_mode()
-    def __call__(self) -> Check:
-        sums = torch.zeros(len(self.objective.names) + 1, dtype=torch.float64)
-        for i, batch in enumerate(self.rows.in_order(self.n_rows)):
-            error = self.model.squared_error(batch)
-            values = torch.cat((self._terms(i, batch), error[None])).double()
-            sums += (values @ batch.weights.double()).cpu()
-        *means, error = (sums / self.n_rows).tolist()
-        return Check(dict(zip(self.objective.names, means, strict=True)), error)
+    def _mean(self, function: Callable[[int, Batch], Tensor]) -> Tensor:
+        """Return the weighted mean over rows of function(chunk, batch), (..., B)."""
+        chunks = enumerate(self.rows.in_order(self.n_rows))
+        sums = [function(i, b).double() @ b.weights.double() for i, b in chunks]
+        return torch.stack(sums).sum(0) / self.n_rows
 
     def _terms(self, chunk: int, batch: Batch) -> Any:
         """Return each row's terms, (T, B), averaged over the cases of training."""
@@ -71,7 +68,10 @@ class Validation:
             for fraction, objective in self.cases
         )
 
-    @torch.inference_mode()
+    def error(self) -> float:
+        """Return the mean squared error of rows that are decoded at their mean."""
+        return float(self._mean(lambda _, batch: self.model.squared_error(batch)))
+
     def density(self) -> float:
         """Return the mean importance-weighted log-density of the rows.
 
@@ -79,12 +79,11 @@ class Validation:
         """
         if not self.model.posterior.is_random:
             return -math.inf
-        total = 0.0
-        for i, batch in enumerate(self.rows.in_order(self.n_rows)):
-            noise = self._noise(i, batch, N_DENSITY_DRAWS)
-            bound = importance_bound(self.model, batch, noise)
-            total += float(bound.double() @ batch.weights.double())
-        return total / self.n_rows
+        return float(self._mean(self._density))
+
+    def _density(self, chunk: int, batch: Batch) -> Tensor:
+        noise = self._noise(chunk, batch, N_DENSITY_DRAWS)
+        return importance_bound(self.model, batch, noise)
 
     def _noise(self, chunk: int, batch: Batch, n_draws: int) -> Tensor:
         device = batch.x.device
