@@ -92,6 +92,7 @@ TOLERANCES = {
     r"(?i)float16|halffloat": 4e-3,
     r"(?i)float": 1e-4,
     r"(?i)\bdate(32|64)?\b|\[D\]": 1.0,
+    r"\[h\]": 1 / 24,
     r"[\[(]s\b": 1 / 86_400,
     "": 1e-6,
 }

@@ -187,20 +187,27 @@ class Layout:
         return LIBRARIES[library].with_columns(X, filled)
 
 
-def read_layout(X: Any) -> Layout:
-    """Return the layout of a table, of an array of dates, or of cells of numbers."""
+def read_layout(X: Any, is_boolean: bool = False) -> Layout:
+    """Return the layout of a table, of an array of dates, or of cells of numbers.
+
+    Parameters
+    ----------
+    X : DataFrame, ndarray or Cells
+    is_boolean : bool, default=False
+        Whether cells of numbers are booleans, whatever their type.
+    """
     library = library_of(X)
     if library is None:
-        return Layout(None, tuple(_of_array(X)))
+        return Layout(None, tuple(_of_array(X, is_boolean)))
     names, given = X.columns, _columns(X)
     columns = [_described(*each, library) for each in zip(names, given, strict=True)]
     return Layout(library, tuple(columns), LIBRARIES[library].levels(X))
 
 
-def _of_array(X: Any) -> Iterable[Column]:
+def _of_array(X: Any, is_boolean: bool) -> Iterable[Column]:
     """Yield the columns of an array of dates, or of cells of numbers."""
     if isinstance(X, Cells):
-        kind = "boolean" if X.dtype == np.dtype(bool) else "number"
+        kind = "boolean" if is_boolean or X.dtype == np.dtype(bool) else "number"
         return (Column(j, kind) for j in range(X.shape[1]))
     text = text_of(X.dtype)
     columns = (Column(j, kind_of(text), text) for j in range(X.shape[1]))
@@ -248,6 +255,9 @@ def _described(name: Any, cells: Any, library: str) -> Column:
 
 def _can_be_made(dtype: Any, library: str) -> bool:
     """Return whether the type can be made again, for answers."""
+    if isinstance(dtype, np.dtype):
+        # Answers have the order of bytes of this machine.
+        dtype = dtype.newbyteorder("=")
     text, categories = text_of(dtype), getattr(dtype, "categories", None)
     ordered = bool(getattr(dtype, "ordered", False))
     try:

@@ -45,7 +45,7 @@ def read_table(
             raise _no_array_of_numbers(X, layout)
         with sklearn.config_context(array_api_dispatch=False):
             cells = _read_numbers(estimator, X, learns)
-        return cells, layout or read_layout(cells)
+        return cells, layout or read_layout(cells, _is_boolean(X))
     table = X if is_table else dates
     _refuse_empty(table)
     validate_data(estimator, table, reset=learns, skip_check_array=True)
@@ -116,7 +116,8 @@ def _read_numbers(estimator: Any, X: Any, learns: bool) -> Cells:
 
     Arrays of integers stay so, to be converted a batch at a time.
     """
-    is_integer = isinstance(X, np.ndarray) and X.dtype.kind in "biu"
+    dtype = getattr(X, "dtype", None)
+    is_integer = isinstance(dtype, np.dtype) and dtype.kind in "biu"
     try:
         X = validate_data(
             estimator,
@@ -139,6 +140,12 @@ def _no_numbers(found: str, error: Any = "") -> ValueError:
         "a DataFrame, in fit too, or encode them first, for example with "
         f"OrdinalEncoder in a ColumnTransformer. {error}".rstrip()
     )
+
+
+def _is_boolean(X: Any) -> bool:
+    """Return whether X is an array of objects all of which are booleans."""
+    is_object = isinstance(X, np.ndarray) and X.dtype == object
+    return is_object and described(X.ravel().tolist())[0] == "boolean"
 
 
 def _as_numbers(X: Any) -> Any:
