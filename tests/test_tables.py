@@ -87,7 +87,7 @@ CELLS = {
 """A kind, or a name of a type, or what follows "of" there: step → cell."""
 
 TOLERANCES = {
-    r"(?i)int": 0.5,
+    r"(?i)int|>i": 0.5,
     r"(?i)decimal": 5e-3,
     r"(?i)float16|halffloat": 4e-3,
     r"(?i)float": 1e-4,
