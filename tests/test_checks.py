@@ -50,7 +50,9 @@ def test_infinite_value_is_named_by_column_and_row(vae, method, value, with_miss
     frame.loc[7, "height"] = value
     if with_missing:
         frame.loc[3, "age"] = np.nan
-    with pytest.raises(ValueError, match=r"Got inf in column 'height', row 7.*NaN"):
+    with pytest.raises(
+        ValueError, match=rf"Got {value} in column 'height', row 7.*NaN"
+    ):
         getattr(vae, method)(frame)
 
 
@@ -60,7 +62,7 @@ def test_infinite_value_is_named_whatever_the_chunk(vae, method, monkeypatch):
     frame = FRAME.copy()
     frame.iloc[[2, 6], 0] = np.nan
     frame.loc[7, "height"] = -np.inf
-    with pytest.raises(ValueError, match=r"Got inf in column 'height', row 7"):
+    with pytest.raises(ValueError, match=r"Got -inf in column 'height', row 7"):
         getattr(vae, method)(frame)
 
 
@@ -86,7 +88,9 @@ def test_text_in_an_array_is_refused():
 
 def test_text_in_a_column_of_numbers_is_named(vae):
     frame = FRAME.assign(height=["tall"] * 30)
-    with pytest.raises(ValueError, match=r"numeric.*'height'.*OrdinalEncoder"):
+    with pytest.raises(
+        ValueError, match=r"'height' must hold numbers.*'tall'.*to_numeric"
+    ):
         vae.transform(frame)
 
 
@@ -153,16 +157,33 @@ def test_invalid_parameter_is_refused(params, message):
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (pd.date_range("2026-01-01", periods=30), "numeric.*datetime64.*'height'"),
-        ([pd.NA] * 30, "requires an observed cell in fit.*'height'"),
-        ([{"a": 1}] * 30, "numeric.*unhashable.*'height'"),
+        (pd.period_range("2026", periods=30, freq="D"), r"period\[D\] in .*'height'"),
+        ([1, "tall"] * 15, "requires numbers. Got object of int, str.*'height'"),
+        ([{"a": 1}] * 30, "numbers.*unhashable.*'height'"),
     ],
-    ids=["dates", "missing", "dicts"],
+    ids=["periods", "mixed", "dicts"],
 )
 def test_column_that_holds_no_values_to_model_is_named(column, message):
     frame = FRAME.assign(height=pd.Series(column))
     with pytest.raises((TypeError, ValueError), match=message):
         VAETransformer().fit(frame)
+
+
+@pytest.mark.parametrize("dtype", [object, "str", float])
+def test_column_without_any_cell_is_warned_of(dtype):
+    frame = FRAME.assign(height=pd.Series([None] * 30, dtype=dtype))
+    with pytest.warns(UserWarning, match="observed cell. Got none in column 'height'"):
+        VAETransformer(max_iter=1, tol=None).fit(frame)
+
+
+def test_array_of_dates_is_read_as_days_and_comes_back():
+    dates = np.datetime64("2026-01-01", "s") + np.arange(80).reshape(40, 2) * 86_400
+    dates[3, 0] = "NaT"
+    vae = VAETransformer(1, max_iter=1, tol=None, random_state=0).fit(dates)
+    filled = vae.impute(dates)
+    assert vae.sample(3).dtype == filled.dtype == dates.dtype
+    assert not np.isnat(filled).any()
+    assert (filled == dates).sum() == dates.size - 1
 
 
 def test_missing_gpu_is_refused(monkeypatch):

@@ -3,12 +3,14 @@
 import os
 import pickle
 import signal
+import threading
 
 import numpy as np
 import pytest
 from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
@@ -241,6 +243,14 @@ def test_ctrl_c_after_the_last_epoch_loses_nothing(monkeypatch, rate, likelihood
     assert_same(parts.fit(X), whole.fit(X))
 
 
+def test_ctrl_c_in_a_callback_at_the_end_of_a_fit_raises():
+    vae = tiny().set_callbacks(Callback("fit"))
+    before = contents(vae)
+    with pytest.raises(KeyboardInterrupt):
+        vae.fit(X)
+    assert contents(vae) == before
+
+
 # The second one
 
 
@@ -319,6 +329,7 @@ AROUND = {
     "learning curve": lambda: learning_curve(
         tiny(CUT_OFF), X, y=None, train_sizes=[1.0], cv=2
     ),
+    "columns": lambda: ColumnTransformer([("vae", tiny(CUT_OFF), [0, 1, 2])]).fit(X),
     "loop": lambda: in_a_loop(tiny(CUT_OFF), X),
 }
 
@@ -344,6 +355,12 @@ def test_ctrl_c_raises_in_a_worker_that_a_clone_was_sent_to():
 
 
 def test_ctrl_c_stops_a_search_in_threads():
-    search = GridSearchCV(tiny(CUT_OFF), GRID, cv=2, n_jobs=2)
+    """Ctrl-C reaches the main thread; the fits of the others go on to their end."""
+    halves = [(np.arange(0, 150, 2), np.arange(1, 150, 2))]
+    grid = {"learning_rate": [Press(CUT_OFF), Press()]}
+    search = GridSearchCV(tiny(), grid, cv=halves, n_jobs=2)
+    before = set(threading.enumerate())
     with parallel_config(backend="threading"), pytest.raises(KeyboardInterrupt):
         search.fit(X)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=60.0)

@@ -216,7 +216,7 @@ def test_written_step_trains_to_the_same_parameters_in_100_steps(solver):
         plan = Plan(BOUND, weights, solver, rate, 5, None, 10, 0)
         cpu = torch.device("cpu")
         batches = Batches.from_rows(rows, model.likelihood.prepare, cpu, 90)
-        training = Training(model, batches, None, plan, Start(False, False))
+        training = Training(model, batches, None, None, plan, Start(False, False))
         training.step = step_of(model, training.parameters)
         training.run(lambda: None, lambda: False)
         assert training.optimizer.n_steps == 100

@@ -23,8 +23,9 @@ class LossCurveDisplay:
     """The loss and its terms during training.
 
     The first panel holds the mean loss per training row, its term `"reconstruction"`
-    and the loss of held-out rows, whose first point is the state before training. The
-    other terms, of other scales, have a panel of their own.
+    and the loss of held-out rows, whose first point is the state before training. They
+    are computed alike: of all observed cells, and with the same weights of the terms.
+    The other terms, of other scales, have a panel of their own.
 
     Parameters
     ----------

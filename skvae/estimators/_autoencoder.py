@@ -99,7 +99,9 @@ class AutoencoderTransformer(LatentTransformer):
     n_iter_ : int
         Number of epochs run.
     loss_curve_ : list of float
-        Mean training loss per row after each epoch, in nats.
+        Mean loss per training row after each epoch, in nats. Where training hides
+        cells, it is computed without hidden cells, for as many training rows as are
+        held out.
     term_curves_ : dict of str to list of float
         Its only term, `"reconstruction"`.
     validation_curve_ : list of float or None

@@ -140,6 +140,11 @@ class LatentTransformer(
             If a parameter, `X` or `sample_weight` is invalid.
         RuntimeError
             If the device is not available.
+        KeyboardInterrupt
+            After Ctrl-C, if the estimator is a clone that has not been fitted yet, as
+            in a search; if no epoch has been completed; or after a second Ctrl-C within
+            a minute. Otherwise Ctrl-C ends the fit, with a warning, at the last whole
+            epoch.
         """
         self._validate_params()
         cells, known = self._learn_columns(X)

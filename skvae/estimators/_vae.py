@@ -150,8 +150,10 @@ class VAETransformer(LatentTransformer):
     n_iter_ : int
         Number of epochs run.
     loss_curve_ : list of float
-        Mean training loss per row after each epoch, in nats: the weighted sum of the
-        objective's terms.
+        Mean loss per training row after each epoch, in nats: the sum of the objective's
+        terms, with the weights that they have at the end of the fit. Where training
+        hides cells, it is computed without hidden cells, for as many training rows as
+        are held out.
     term_curves_ : dict of str to list of float
         The terms by name, before weighting: with the bound, `"reconstruction"`, -log
         p(x given z), and `"kl"`.

@@ -252,18 +252,23 @@ def _of_codes(codes: np.ndarray, categories: np.ndarray) -> np.ndarray:
 
 def instants(numbers: np.ndarray, origin: int, dtype: str) -> np.ndarray:
     """Return days from an origin as dates, or days as durations."""
-    none, per_day = _in_days(np.empty(0, dtype))
+    letter = np.dtype(dtype).kind
+    _, per_day = _in_days(np.empty(0, dtype))
     most = (2**63 - 1) // per_day - 1
-    low, high = YEARS if none.dtype.kind == "M" else (-LONGEST, LONGEST)
+    low, high = YEARS if letter == "M" else (-LONGEST, LONGEST)
     whole = np.floor(numbers)
     rest = np.rint((numbers - whole) * per_day).astype(np.int64)
     whole = np.clip(whole + origin, max(low, -most), min(high, most)).astype(np.int64)
-    return (whole * per_day + rest).view(none.dtype).astype(dtype)
+    return (whole * per_day + rest).view(f"{letter}8[{_unit(dtype)}]").astype(dtype)
 
 
 def is_whole(text: str) -> bool:
     """Return whether a type holds whole numbers."""
     return bool(re.search(r"^(arrow |Sparse\[)?(?i:u?int)\d|of int$", text))
+
+
+def _unit(dtype: str) -> str:
+    return np.datetime_data(_in_days(np.empty(0, dtype))[0].dtype)[0]
 
 
 def _of_numbers(numbers: np.ndarray, text: str) -> np.ndarray:

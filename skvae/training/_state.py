@@ -65,7 +65,8 @@ class FlatParameters:
 class History:
     """Mean loss per row after each epoch, in nats, and its terms before weighting.
 
-    `validation` starts with the state before the first epoch.
+    Losses are weighted as at the end of a run. `validation` starts with the state
+    before the first epoch.
     """
 
     loss: list[float] = field(default_factory=list)
