@@ -286,7 +286,7 @@ class Tables:
     def cells(column):
         """Return the cells as objects that keep every digit."""
         if not isinstance(column, pl.Series):
-            return pd.Series(column).tolist()
+            return pd.Series(column.astype(native(column.dtype))).tolist()
         # A list of dates would lose nanoseconds.
         return (
             column.to_physical() if column.dtype.is_temporal() else column
@@ -296,7 +296,7 @@ class Tables:
     def missing(column):
         """Return which cells are missing."""
         if not isinstance(column, pl.Series):
-            return np.asarray(pd.isna(column))
+            return np.asarray(pd.isna(column.astype(native(column.dtype))))
         column = column.fill_nan(None) if column.dtype.is_float() else column
         return column.is_null().to_numpy()
 

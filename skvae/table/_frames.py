@@ -12,12 +12,12 @@ from skvae.table._cells import Cells, DenseCells, as_cells
 from skvae.table._kinds import (
     Column,
     first_day,
-    instants,
     is_missing,
     is_whole,
     kind_and_text,
     numbers,
 )
+from skvae.table._kinds import values as cells_of
 from skvae.table._libraries import LIBRARIES, library_of, usual
 from skvae.table._types import kind_of, pandas_type, polars_type, text_of
 
@@ -151,16 +151,13 @@ class Layout:
         return library.table(names, self.levels, series)
 
     def _as_array(self, values: np.ndarray) -> np.ndarray:
-        values = values.copy() if len(self.coded) else values
-        for j in self.coded:
-            values[:, j] = self.columns[j].categories[values[:, j].astype(int)]
-        if self.is_numeric:
+        decoded = self.coded if self.is_numeric else range(len(self.columns))
+        if not len(decoded):
             return values
-        dates = [
-            instants(cells, column.origin, column.dtype)
-            for cells, column in zip(values.T, self.columns, strict=True)
-        ]
-        return np.stack(dates, axis=1)
+        cells = values.astype(self.columns[0].dtype or values.dtype)
+        for j in decoded:
+            cells[:, j] = cells_of(values[:, j], self.columns[j])
+        return cells
 
     def fill(self, X: Any, values: np.ndarray, missing: np.ndarray) -> Any:
         """Return what was passed, with numbers and codes in place of missing cells.
