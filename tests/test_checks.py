@@ -2,7 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+import scipy.sparse
+import torch
 from sklearn.exceptions import NotFittedError
 
 from skvae import AutoencoderTransformer, VAETransformer
@@ -184,6 +187,48 @@ def test_array_of_dates_is_read_as_days_and_comes_back():
     assert vae.sample(3).dtype == filled.dtype == dates.dtype
     assert not np.isnat(filled).any()
     assert (filled == dates).sum() == dates.size - 1
+
+
+class Derived(pd.DataFrame):
+    """A table, as GeoDataFrame is one."""
+
+
+def test_class_derived_from_a_table_is_a_table():
+    frame = Derived({"a": X[:, 0], "b": X[:, 1] > X[0, 1]})
+    vae = VAETransformer(1, max_iter=1, tol=None).fit(frame)
+    assert "Bernoulli" in repr(vae.likelihood_)
+    assert (vae.sample(2).dtypes == frame.dtypes).all()
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"a": [1.0]}, r"Got dict. Pass pandas.DataFrame\(X\)"),
+        (pl.LazyFrame({"a": [1.0]}), r"Got LazyFrame. Pass X.collect\(\)"),
+        (np.zeros(3, [("a", float)]), "Got a structured array"),
+        (torch.ones(3, 2, requires_grad=True), r"gradients. Pass X.detach\(\)"),
+    ],
+    ids=["dict", "LazyFrame", "structured", "gradients"],
+)
+def test_what_is_no_table_says_how_to_make_one(table, message):
+    with pytest.raises(TypeError, match=message):
+        VAETransformer().fit(table)
+
+
+@pytest.mark.parametrize("order", [slice(None, None, -1), slice(None)])
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_sparse_rows_are_never_changed(order, is_writable):
+    rows = scipy.sparse.random_array((60, 8), density=0.4, format="csr", rng=0)[
+        :, order
+    ]
+    for array in (rows.data, rows.indices, rows.indptr):
+        array.flags.writeable = is_writable
+    before = [a.copy() for a in (rows.data, rows.indices, rows.indptr)]
+    vae = VAETransformer(1, max_iter=1, tol=None, random_state=0).fit(rows)
+    vae.transform(rows)
+    vae.score_samples(rows)
+    for array, kept in zip((rows.data, rows.indices, rows.indptr), before, strict=True):
+        np.testing.assert_array_equal(array, kept)
 
 
 def test_missing_gpu_is_refused(monkeypatch):

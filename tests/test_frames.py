@@ -1,6 +1,7 @@
 """Tables become numbers and codes, and come back as they were."""
 
 import datetime
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -171,3 +172,77 @@ def test_numbers_of_an_array_are_coded_and_decoded():
     np.testing.assert_array_equal(codes[:, 0], [0.0, 1.0, np.nan, 0.0])
     np.testing.assert_array_equal(layout.decode(codes[[0, 1, 3]]), X[[0, 1, 3]])
     assert X[0, 0] == 5.0
+
+
+# Filled cells
+
+LARGE = [2**60 + 1, 2**60 + 2, 2**60 + 3]
+MONEY = [Decimal("0.10"), Decimal("12345678901234567.89"), Decimal("2.5")]
+INSTANTS = np.array(["2026-01-01T00:00:00.123456789"] * 3, "M8[ns]")
+COMPLETE = {
+    "int64": pd.Series(LARGE),
+    "uint64": pd.Series(LARGE, dtype="uint64"),
+    "Int64": pd.Series(LARGE, dtype="Int64"),
+    "objects": pd.Series(LARGE, dtype=object),
+    "Decimal": pd.Series(MONEY, dtype=object),
+    "instants": pd.Series(INSTANTS),
+    "time zone": pd.Series(INSTANTS).dt.tz_localize("Asia/Tokyo"),
+    "sparse": pd.Series(pd.arrays.SparseArray([0, 5, 0])),
+    "float32": pd.Series([0.1, 0.2, 0.3], dtype="float32"),
+    "text": pd.Series(["b", "a", "b"]),
+    "levels": pd.Series(pd.Categorical(["b", "a", "b"], ["b", "a"], ordered=True)),
+    "tuples": pd.Series([(1, 2), (1, 3), (1, 2)]),
+    "polars Int64": pl.Series(LARGE),
+    "polars Int128": pl.Series([2**100, 2**100 + 1, 0], dtype=pl.Int128),
+    "polars Decimal": pl.Series(MONEY, dtype=pl.Decimal(30, 2)),
+    "polars instants": pl.Series(INSTANTS, dtype=pl.Datetime("ns", "Asia/Tokyo")),
+    "polars Enum": pl.Series(["b", "a", "b"], dtype=pl.Enum(["b", "a"])),
+}
+
+
+@pytest.mark.parametrize("column", COMPLETE.values(), ids=COMPLETE)
+def test_filled_columns_keep_their_type_and_all_other_cells(column):
+    library = pl if isinstance(column, pl.Series) else pd
+    X = library.DataFrame({"x": column})
+    layout = layout_of(X)
+    numbers = encoded(layout, X).copy()
+    numbers[0] = numbers[2]
+    missing = np.array([[True], [False], [False]])
+    filled = layout.fill(X, numbers, missing)["x"]
+    assert filled.dtype == column.dtype
+    assert filled.to_list()[1:] == column.to_list()[1:]
+    got, expected = filled.to_list()[0], column.to_list()[2]
+    # As near as float64 can be.
+    assert got == expected or abs(got - expected) <= type(got - expected)(2**7)
+
+
+def test_filled_columns_that_say_nothing_get_the_type_of_fit():
+    layout = layout_of(PANDAS[["float", "str", "category"]])
+    X = pd.DataFrame(
+        {
+            "float": pd.Series([1.5, None], dtype=object),
+            "str": pd.Series([None, None], dtype=object),
+            "category": pd.Categorical(["hi", "odd"]),
+        }
+    )
+    missing = np.array([[False, True, False], [True, True, True]])
+    filled = layout.fill(X, np.array([[1.5, 0.0, 2.0], [2.5, 1.0, 0.0]]), missing)
+    assert filled.dtypes.tolist() == PANDAS[list(filled)].dtypes.tolist()
+    assert filled.to_numpy().tolist() == [[1.5, "a", "hi"], [2.5, "b", "lo"]]
+
+
+def test_unknown_level_of_polars_is_filled():
+    layout = layout_of(POLARS[["enum"]])
+    X = pl.DataFrame({"enum": pl.Series(["hi", "odd"], dtype=pl.Enum(["odd", "hi"]))})
+    filled = layout.fill(X, np.array([[2.0], [0.0]]), np.array([[False], [True]]))
+    assert filled["enum"].to_list() == ["hi", "lo"]
+
+
+@pytest.mark.parametrize("cells", [[1.5, None, 2], [2**60 + 1, None, 2]])
+def test_array_of_objects_becomes_floats_if_that_changes_no_cell(cells):
+    X = np.array(cells, dtype=object)[:, None]
+    layout = read_layout(as_cells(np.ones((1, 1))))
+    missing = np.array([[False], [True], [False]])
+    filled = layout.fill(X, np.array([[0.0], [0.5], [0.0]]), missing)
+    assert filled[:, 0].tolist() == [cells[0], 0.5, 2]
+    assert filled.dtype == (float if cells[0] == 1.5 else object)

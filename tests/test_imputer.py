@@ -93,6 +93,21 @@ def test_tables_come_back_with_types_and_indicators(library):
     assert list(filled["missingindicator_grade"]) == [False, False, True] * 50
 
 
+def test_indicators_beside_names_of_several_levels():
+    names = pd.MultiIndex.from_product([["a", "b"], ["x", "y"]], names=["one", "two"])
+    filled = quick(add_indicator=True).fit_transform(pd.DataFrame(X, columns=names))
+    assert filled.columns.names == ["one", "two"]
+    assert filled.columns[:4].equals(names)
+    np.testing.assert_array_equal(filled["missingindicator_x1"], MISSING[:, 1])
+
+
+def test_array_of_dates_cannot_hold_indicators():
+    dates = np.datetime64("2026", "D") + np.arange(40).reshape(20, 2)
+    imputer = quick(add_indicator=True).fit(dates)
+    with pytest.raises(ValueError, match=r"Got an array of datetime64.*DataFrame"):
+        imputer.transform(dates)
+
+
 def test_set_output_of_arrays_is_followed():
     imputer = quick().set_output(transform="pandas").fit(X)
     assert imputer.transform(X).columns.tolist() == ["x0", "x1", "x2", "x3"]

@@ -68,13 +68,10 @@ class Callback:
         self.task = (name, task_id)
         self.press = press
 
-    def setup(self, estimator, context):
+    def setup(self, *args, **kwargs):
         pass
 
-    teardown = setup
-
-    def on_fit_task_begin(self, estimator, context, **kwargs):
-        pass
+    teardown = on_fit_task_begin = setup
 
     def on_fit_task_end(self, estimator, context, **kwargs):
         is_now = (context.task_name, context.task_id) == self.task

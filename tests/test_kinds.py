@@ -134,8 +134,8 @@ def test_time_zones_are_instants():
     [
         (DATES, Column("a", "number", "float64"), "'a' must hold numbers.*datetime64"),
         (pd.Series([1, 2]), column(DATES), "'when' must hold dates.*to_datetime"),
-        (DATES, column(AWARE), "with a time zone such as Europe/Berlin"),
-        (AWARE, column(DATES), "must hold dates, as in fit. Got .*Europe/Berlin"),
+        (DATES, column(AWARE), "with a time zone, such as Europe/Berlin"),
+        (AWARE, column(DATES), "must hold dates without zone, as in fit. Got .*Berlin"),
         (pd.Series(["2026"]), column(DATES), "must hold dates"),
         (
             pd.Series(["1"]),

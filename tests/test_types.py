@@ -52,33 +52,27 @@ OF_POLARS = {
 }
 
 
-def each(types):
+def each(library, types):
     return [
-        pytest.param(kind, dtype, id=f"{kind}-{dtype}")
+        pytest.param(
+            library, kind, library.Series([], dtype=dtype).dtype, id=str(dtype)
+        )
         for kind, dtypes in types.items()
         for dtype in dtypes
     ]
 
 
-@pytest.mark.parametrize(("kind", "dtype"), each(OF_PANDAS))
-def test_types_of_pandas(kind, dtype):
-    dtype = pd.Series([], dtype=dtype).dtype
-    text = text_of(dtype)
+@pytest.mark.parametrize(
+    ("library", "kind", "dtype"), [*each(pd, OF_PANDAS), *each(pl, OF_POLARS)]
+)
+def test_types_have_a_kind_and_are_made_again(library, kind, dtype):
+    text, make = text_of(dtype), {pd: pandas_type, pl: polars_type}[library]
     assert kind_of(text) == kind
     if kind:
         categories, ordered = (
             getattr(dtype, name, None) for name in ("categories", "ordered")
         )
-        assert pandas_type(text, categories, bool(ordered)) == dtype
-
-
-@pytest.mark.parametrize(("kind", "dtype"), each(OF_POLARS))
-def test_types_of_polars(kind, dtype):
-    dtype = pl.Series([], dtype=dtype).dtype
-    text = text_of(dtype)
-    assert kind_of(text) == kind
-    if kind:
-        assert polars_type(text, getattr(dtype, "categories", None)) == dtype
+        assert make(text, categories, bool(ordered)) == dtype
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
     -----
     After `fit`, everything is deterministic, observed cells are left unchanged, and a
     row's imputation does not depend on the rows beside it. A DataFrame gives a
-    DataFrame with the same columns, categories and types, regardless of `set_output`.
+    DataFrame with the same columns and types, regardless of `set_output`.
 
     References
     ----------
@@ -154,7 +154,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows in any units; NaN, None and pandas.NA are missing cells.
+            Rows in any units; NaN, None, NA and NaT are missing cells.
         y : None
             Ignored, present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -195,7 +195,12 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
         Returns
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features_out)
-            A DataFrame if `fit` was given one.
+            A DataFrame if `X` is one, with its types.
+
+        Raises
+        ------
+        ValueError
+            If `X` is invalid, or an array of dates, which cannot hold indicators.
         """
         check_is_fitted(self)
         model = self.estimator_
@@ -205,6 +210,11 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
             return filled
         missing = np.isnan(cells[:])[:, self.indicated_]
         if library_of(filled) is None:
+            if filled.dtype.kind in "mM":
+                raise ValueError(
+                    "add_indicator=True requires an X that can hold indicators. Got an "
+                    f"array of {filled.dtype}. Pass a DataFrame."
+                )
             return np.hstack((filled, missing.astype(filled.dtype)))
         names = self.get_feature_names_out()[self.n_features_in_ :]
         return with_columns(filled, names, missing)

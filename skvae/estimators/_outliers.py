@@ -149,7 +149,7 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows in any units; NaN, None and pandas.NA are missing cells.
+            Rows in any units; NaN, None, NA and NaT are missing cells.
         y : None
             Ignored, present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -45,8 +45,9 @@ class VAETransformer(LatentTransformer):
     n_components : int, default=2
         Number of latent components, K. May exceed the number of columns.
     likelihood : str, Likelihood, dict or list, default="auto"
-        What a column is: `"auto"` goes by its type, `"gaussian"` for numbers,
-        `"bernoulli"` for booleans and `"categorical"` for text and categories. A name
+        What a column is: `"auto"` goes by its type, `"gaussian"` for numbers and
+        dates, `"bernoulli"` for booleans, `"categorical"` for text and categories, and
+        `"ordinal"` for ordered categories. A name
         or object of :mod:`skvae.likelihoods` applies to all columns; a dict of column
         to likelihood, or a list of (likelihood, columns), to those that it names.
     prior : {"normal"} or Prior, default="normal"
@@ -409,10 +410,10 @@ class VAETransformer(LatentTransformer):
         Returns
         -------
         X : ndarray or DataFrame, or a list of these
-            Of shape (n_samples, n_features), in the units of `X`; a DataFrame with
-            the columns and types of the one that `fit` was given, if it was one. With
-            `n_draws`, an array of shape (n_draws, n_samples, n_features), or a list of
-            `n_draws` DataFrames.
+            What was passed, with its types, in which only missing cells are new: a
+            DataFrame for a DataFrame, otherwise an array; an array of objects becomes
+            one of floats if that changes no cell. With `n_draws`, a list of `n_draws`
+            DataFrames, or an array of shape (n_draws, n_samples, n_features).
 
         Notes
         -----

@@ -8,20 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from skvae.table._cells import Cells, DenseCells, as_cells
+from skvae.table._cells import Cells, DenseCells, as_cells, plain
 from skvae.table._kinds import (
     Column,
     first_day,
     is_missing,
     is_whole,
     kind_and_text,
+    listed,
     numbers,
 )
 from skvae.table._kinds import values as cells_of
 from skvae.table._libraries import LIBRARIES, library_of, usual
-from skvae.table._types import kind_of, pandas_type, polars_type, text_of
-
-MAKE_TYPE = {"pandas": pandas_type, "polars": lambda *given: polars_type(*given[:2])}
+from skvae.table._types import kind_of, text_of
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Layout:
         columns, given = list(self.columns), _columns(X) if sizes else []
         for j, size in sizes.items():
             if columns[j].categories is None:
-                seen = _sorted_values(_listed(given[j]), columns[j])
+                seen = _sorted_values(listed(given[j]), columns[j])
                 columns[j] = columns[j]._replace(categories=_extended(seen, size))
         return replace(self, columns=tuple(columns))
 
@@ -109,7 +108,8 @@ class Layout:
 
     def _coded_cells(self, cells: Cells, handle_unknown: str) -> Cells:
         array = cells.columns(slice(None))[:]
-        array = array.astype(array.dtype if array.dtype.kind == "f" else float)
+        dtype = array.dtype if array.dtype.kind == "f" else np.float64
+        array = array.astype(dtype, copy=False)
         for j in self.coded.tolist():
             array[:, j] = _encoded(array[:, j], self.columns[j], handle_unknown)
         return DenseCells(array)
@@ -175,12 +175,12 @@ class Layout:
             return _filled_array(X, self._as_array(values), missing)
         given = _columns(X)
         for j in np.flatnonzero(missing.any(axis=0)).tolist():
-            column, numbers = self.columns[j], values[:, j]
+            column, cells = self.columns[j], values[:, j]
             if column.categories is None and is_whole(column.dtype):
-                numbers = np.rint(numbers)
+                cells = np.rint(cells)
             fitted = column if library == self.library else usual(column, library)
             columns = _candidates(given[j], column, fitted)
-            filled[j] = _filled(given[j], X, columns, numbers, missing[:, j])
+            filled[j] = _filled(given[j], X, columns, cells, missing[:, j])
         return LIBRARIES[library].with_columns(X, filled)
 
 
@@ -211,10 +211,9 @@ def _of_array(X: Any, is_boolean: bool) -> Iterable[Column]:
     return (_with_origin(column, X[:, column.name]) for column in columns)
 
 
-def with_columns(table: Any, names: Iterable[str], values: np.ndarray) -> Any:
+def with_columns(table: Any, names: Sequence[str], values: np.ndarray) -> Any:
     """Return a table with columns appended."""
-    append = table.assign if library_of(table) == "pandas" else table.with_columns
-    return append(**dict(zip(names, values.T, strict=True)))
+    return LIBRARIES[str(library_of(table))].append(table, names, values)
 
 
 def _columns(X: Any) -> list:
@@ -223,10 +222,6 @@ def _columns(X: Any) -> list:
         X = X.columns(slice(None))[:]
     library = library_of(X)
     return list(X.T) if library is None else LIBRARIES[library].columns(X)
-
-
-def _listed(cells: Any) -> list:
-    return cells.tolist() if isinstance(cells, np.ndarray) else cells.to_list()
 
 
 def _described(name: Any, cells: Any, library: str) -> Column:
@@ -244,7 +239,7 @@ def _described(name: Any, cells: Any, library: str) -> Column:
         is_level = bool(getattr(cells.dtype, "ordered", False))
         return column._replace(
             kind="level" if is_level else kind,
-            categories=_array_of(_listed(categories)),
+            categories=_array_of(listed(categories)),
             ordered=is_level or text == "Enum",
         )
     return _with_origin(column, cells)
@@ -258,7 +253,7 @@ def _can_be_made(dtype: Any, library: str) -> bool:
     text, categories = text_of(dtype), getattr(dtype, "categories", None)
     ordered = bool(getattr(dtype, "ordered", False))
     try:
-        return bool(MAKE_TYPE[library](text, categories, ordered) == dtype)
+        return bool(LIBRARIES[library].dtype(text, categories, ordered) == dtype)
     except (TypeError, ValueError, AttributeError):
         return False
 
@@ -320,18 +315,18 @@ def _encoded(cells: Any, column: Column, handle_unknown: str) -> np.ndarray:
     """Return a column as numbers or codes."""
     if column.categories is None:
         return numbers(cells, column)
-    listed, known = _listed(cells), column.categories.tolist()
+    found, known = listed(cells), column.categories.tolist()
     places = {value: place for place, value in enumerate(known)}
-    unknown = _distinct(listed, column) - places.keys()
+    unknown = _distinct(found, column) - places.keys()
     if unknown and handle_unknown == "error":
-        row, value = next(each for each in enumerate(listed) if each[1] in unknown)
+        row, value = next(each for each in enumerate(found) if each[1] in unknown)
         shown = ", ".join(map(repr, known[:10])) + (", ..." if known[10:] else "")
         raise ValueError(
             f"Column {column.label} must hold categories seen in fit: {shown}. Got "
             f"{value!r} in row {row}. Add it to the training rows, or set "
             "handle_unknown='missing' to treat such cells as missing."
         )
-    return np.array([places.get(cell, np.nan) for cell in listed], dtype=np.float64)
+    return np.array([places.get(cell, np.nan) for cell in found], dtype=np.float64)
 
 
 # Filled cells
@@ -365,7 +360,7 @@ def _filled(
 
 def _same_cells(column: Any, other: Any, rows: np.ndarray) -> bool:
     """Return whether two columns hold the same cells in some rows."""
-    pairs = zip(_listed(column), _listed(other), rows, strict=True)
+    pairs = zip(listed(column), listed(other), rows, strict=True)
     return all(cell == found for cell, found, is_row in pairs if is_row)
 
 
@@ -377,7 +372,7 @@ def _candidates(own: Any, column: Column, fitted: Column) -> list[Column]:
     _, text = kind_and_text(own)
     as_it_is = column._replace(dtype=text)
     says_nothing = text.startswith(("category ", "Enum")) or kind_of(text) == "object"
-    has_cells = not all(map(is_missing, _listed(own)))
+    has_cells = not all(map(is_missing, listed(own)))
     return [fitted, as_it_is] if says_nothing or not has_cells else [as_it_is]
 
 
@@ -386,9 +381,9 @@ def _filled_array(X: Any, values: np.ndarray, missing: np.ndarray) -> np.ndarray
 
     An array of objects becomes one of numbers, if that changes no cell.
     """
-    X = np.asarray(X)
+    X = plain(X)
     if X.dtype != object:
         return np.where(missing, values.astype(X.dtype), X)
     filled = np.where(missing, values.astype(object), X)
-    numbers = filled.astype(np.float64)
-    return numbers if (numbers == filled).all() else filled
+    floats = filled.astype(np.float64)
+    return floats if (floats == filled).all() else filled

@@ -19,8 +19,11 @@ YEARS = np.array(["0001-01-02", "9999-12-30"], "M8[D]").astype(np.int64)
 LONGEST = 999_999_998
 """Days of the longest duration that any package of tables can hold."""
 
+MOST_PLACES = 76
+"""Decimal places that a column may have: those of pyarrow's longest type."""
+
 MOST_DIGITS = 400
-"""Digits that hold any float, and as many decimal places as a Decimal may have."""
+"""Digits that hold any float with as many decimal places."""
 
 ACCEPTED = {
     "number": ("number", "boolean"),
@@ -126,10 +129,10 @@ def _is_date(cell: Any) -> bool:
 
 
 def _scale(cells: Sequence) -> int:
-    """Return the largest number of decimal places."""
+    """Return the largest number of decimal places, up to those that count."""
     decimals = (cell for cell in cells if isinstance(cell, Decimal))
     exponents = (cell.as_tuple().exponent for cell in decimals if cell.is_finite())
-    return max((-int(exponent) for exponent in exponents), default=0)
+    return min(max(-int(exponent) for exponent in exponents), MOST_PLACES)
 
 
 # Cells → numbers
@@ -160,24 +163,26 @@ def kind_and_text(cells: Any) -> tuple[str, str]:
     kind = kind_of(text)
     if kind != "object":
         return kind, text
-    kind, nature = described(_listed(cells))
+    kind, nature = described(listed(cells))
     return kind, f"{text} of {nature}"
 
 
-def _listed(cells: Any) -> list:
+def listed(cells: Any) -> list:
+    """Return the cells of a column of a table or of an array."""
     return cells.tolist() if isinstance(cells, np.ndarray) else cells.to_list()
 
 
 def _missing_only(cells: Any, column: Column, text: str) -> np.ndarray:
     """Return missing cells; raise ValueError if there are others."""
-    seen = next((cell for cell in _listed(cells) if not is_missing(cell)), None)
+    seen = next((cell for cell in listed(cells) if not is_missing(cell)), None)
     if seen is not None:
         things, convert = EXPECTED[column.kind]
-        zone = zone_of(column.dtype) if column.kind == "datetime" else None
+        if column.kind == "datetime":
+            zone = zone_of(column.dtype)
+            things += f" with a time zone, such as {zone}" if zone else " without zone"
         raise ValueError(
-            f"Column {column.label} must hold {things}, as in fit"
-            f"{f', with a time zone such as {zone}' if zone else ''}. Got {text}, such "
-            f"as {seen!r}. Convert it, for example with {convert}."
+            f"Column {column.label} must hold {things}, as in fit. Got {text}, such as "
+            f"{seen!r}. Convert it, for example with {convert}."
         )
     return np.full(len(cells), np.nan)
 
@@ -185,8 +190,8 @@ def _missing_only(cells: Any, column: Column, text: str) -> np.ndarray:
 def _floats(cells: Any) -> np.ndarray:
     """Return numbers or booleans of any type as float64."""
     if "object" in str(cells.dtype).lower():
-        listed = _listed(cells)
-        return np.array([np.nan if is_missing(c) else float(c) for c in listed])
+        objects = listed(cells)
+        return np.array([np.nan if is_missing(c) else float(c) for c in objects])
     if hasattr(cells, "cast"):  # polars
         return cells.cast(float).to_numpy()
     return cells.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -253,22 +258,18 @@ def _of_codes(codes: np.ndarray, categories: np.ndarray) -> np.ndarray:
 def instants(numbers: np.ndarray, origin: int, dtype: str) -> np.ndarray:
     """Return days from an origin as dates, or days as durations."""
     letter = np.dtype(dtype).kind
-    _, per_day = _in_days(np.empty(0, dtype))
+    none, per_day = _in_days(np.empty(0, dtype))
     most = (2**63 - 1) // per_day - 1
     low, high = YEARS if letter == "M" else (-LONGEST, LONGEST)
     whole = np.floor(numbers)
     rest = np.rint((numbers - whole) * per_day).astype(np.int64)
     whole = np.clip(whole + origin, max(low, -most), min(high, most)).astype(np.int64)
-    return (whole * per_day + rest).view(f"{letter}8[{_unit(dtype)}]").astype(dtype)
+    return (whole * per_day + rest).view(none.dtype).astype(dtype)
 
 
 def is_whole(text: str) -> bool:
     """Return whether a type holds whole numbers."""
     return bool(re.search(r"^(arrow |Sparse\[)?(?i:u?int)\d|of int$", text))
-
-
-def _unit(dtype: str) -> str:
-    return np.datetime_data(_in_days(np.empty(0, dtype))[0].dtype)[0]
 
 
 def _of_numbers(numbers: np.ndarray, text: str) -> np.ndarray:

@@ -12,6 +12,8 @@ from skvae.table._types import pandas_type, polars_type, zone_of
 class Pandas:
     """Tables of pandas."""
 
+    dtype = staticmethod(pandas_type)
+
     @staticmethod
     def columns(X: Any) -> list:
         """Return the columns of a table; two of them may have the same name."""
@@ -27,7 +29,7 @@ class Pandas:
         """Return numbers or codes as a column, labeled as another table."""
         import pandas as pd
 
-        dtype = pandas_type(column.dtype, column.categories, column.ordered)
+        dtype = Pandas.dtype(column.dtype, column.categories, column.ordered)
         index = None if like is None else like.index
         found = pd.Series(values(numbers, column), index)
         zone = zone_of(column.dtype) if column.kind == "datetime" else None
@@ -53,10 +55,11 @@ class Pandas:
 
         Raises ValueError or TypeError where that type cannot hold its other cells.
         """
-        if own.dtype == object:
-            # Before it is converted: what stands for missing may not be convertible.
-            own = own.where(~missing, series.astype(object))
-        return own.astype(series.dtype).where(~missing, series)
+        if own.dtype == series.dtype:
+            return own.where(~missing, series)
+        # Filled before it is converted: what counts as missing need not be convertible.
+        filled = own.astype(object).where(~missing, series.astype(object))
+        return filled.astype(series.dtype)
 
     @staticmethod
     def with_columns(X: Any, filled: dict[int, Any]) -> Any:
@@ -66,9 +69,29 @@ class Pandas:
             table.isetitem(j, series)
         return table
 
+    @staticmethod
+    def append(X: Any, names: Sequence[str], values: np.ndarray) -> Any:
+        """Return a table with columns appended; of several levels, the first is named.
+
+        Parameters
+        ----------
+        X : DataFrame
+        names : sequence of str
+        values : ndarray of shape (n_samples, n_names)
+        """
+        import pandas as pd
+
+        added = pd.DataFrame(values, X.index, names)
+        if X.columns.nlevels > 1:
+            rest = ("",) * (X.columns.nlevels - 1)
+            added.columns = pd.MultiIndex.from_tuples([(n, *rest) for n in names])
+        return pd.concat([X, added.rename_axis(columns=X.columns.names)], axis=1)
+
 
 class Polars:
     """Tables of polars."""
+
+    dtype = staticmethod(polars_type)
 
     @staticmethod
     def columns(X: Any) -> list:
@@ -87,7 +110,7 @@ class Polars:
 
         cells = values(numbers, column)
         listed = cells if cells.dtype.kind in "Mm" else cells.tolist()
-        dtype = polars_type(column.dtype, column.categories)
+        dtype = Polars.dtype(column.dtype, column.categories, column.ordered)
         return pl.Series(column.name, listed, dtype=dtype)
 
     @staticmethod
@@ -105,7 +128,9 @@ class Polars:
         """
         import polars as pl
 
-        return own.cast(series.dtype).zip_with(pl.Series(~missing), series)
+        # What counts as missing need not be convertible.
+        cast = own.cast(series.dtype, strict=False)
+        return cast.zip_with(pl.Series(~missing), series)
 
     @staticmethod
     def with_columns(X: Any, filled: dict[int, Any]) -> Any:
@@ -113,6 +138,11 @@ class Polars:
         return X.with_columns(
             series.alias(X.columns[j]) for j, series in filled.items()
         )
+
+    @staticmethod
+    def append(X: Any, names: Sequence[str], values: np.ndarray) -> Any:
+        """Return a table with columns appended."""
+        return X.with_columns(**dict(zip(names, values.T, strict=True)))
 
 
 LIBRARIES: dict[str, Any] = {"pandas": Pandas, "polars": Polars}

@@ -83,8 +83,8 @@ def pandas_type(text: str, categories: Any = None, ordered: bool = False) -> Any
     return pd.api.types.pandas_dtype(text)
 
 
-def polars_type(text: str, categories: Any = None) -> Any:
-    """Return the type of polars that a text stands for."""
+def polars_type(text: str, categories: Any = None, ordered: bool = False) -> Any:
+    """Return the type of polars that a text stands for; it has no order to be set."""
     import polars as pl
 
     text = text.partition(" of ")[0]
