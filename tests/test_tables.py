@@ -423,6 +423,9 @@ REFUSED = [
 REMEDIES = {"mixed": "to_numeric.*'categorical'", "dates": "to_(datetime|timedelta)"}
 """What messages advise for some of the refused, by their kind."""
 
+ONE_OF_EACH = list({(t.container, t.kind): t for t in TYPES}.values())
+"""A type of every kind in every container, for what only wraps the methods above."""
+
 every_type = pytest.mark.parametrize("type", TYPES, ids=str)
 
 
@@ -524,7 +527,7 @@ def assert_dense_is_required(method, type):
         method(type.table())
 
 
-@every_type
+@pytest.mark.parametrize("type", ONE_OF_EACH, ids=str)
 def test_detector_scores_what_the_cells_say(type):
     scores, plain = (
         fitted(each, DETECTOR).score_samples(each.table())
@@ -535,14 +538,13 @@ def test_detector_scores_what_the_cells_say(type):
 
 @every_type
 def test_no_method_writes_to_the_table(type, tables):
-    X, vae, imputer = type.table(), clone(MODEL), clone(IMPUTER)
+    X = type.table()
     before = tables.frozen(X)
-    vae.fit(X)
-    for method in ("transform", "score_samples"):
-        getattr(vae, method)(X)
+    vae = clone(MODEL).fit(X)
+    vae.transform(X)
+    vae.score_samples(X, n_draws=1)
     if type.container != "sparse":
         vae.impute(X, n_proposals=FEW)
-        imputer.fit_transform(X)
     assert tables.frozen(X) == before
 
 
@@ -833,56 +835,6 @@ def test_masked_cells_are_missing():
     same = X.filled(np.nan)
     Z, expected = (clone(MODEL).fit(each).transform(each) for each in (X, same))
     np.testing.assert_array_equal(Z, expected)
-
-
-# How an array lies in memory
-
-
-def every_other(array):
-    wide = np.zeros((2 * array.shape[0], 3 * array.shape[1]), dtype=array.dtype)
-    wide[::2, ::3] = array
-    return wide[::2, ::3]
-
-
-def read_only(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-VIEWS = {
-    "reversed": lambda array: array[::-1].copy()[::-1],
-    "columns reversed": lambda array: array[:, ::-1].copy()[:, ::-1],
-    "Fortran order": np.asfortranarray,
-    "strided": every_other,
-    "read-only": read_only,
-    "big-endian": lambda array: array.astype(array.dtype.newbyteorder(">")),
-    "unaligned": lambda array: unaligned(array),
-}
-
-
-def unaligned(array):
-    buffer = np.empty(array.nbytes + 1, dtype=np.uint8)[1:]
-    view = buffer.view(array.dtype).reshape(array.shape)
-    view[...] = array
-    return view
-
-
-@pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("dtype", ["int64", "float64", "float32", "bool", "M8[s]"])
-def test_answers_do_not_depend_on_how_an_array_lies_in_memory(dtype, view, tables):
-    plain = np.array([STEPS, STEPS[::-1]]).T.astype(dtype)
-    X = VIEWS[view](plain)
-    before = tables.frozen(X)
-    for estimator in (MODEL, IMPUTER, DETECTOR):
-        expected = clone(estimator).fit(plain)
-        found = clone(estimator).fit(X)
-        method = "score_samples" if estimator is DETECTOR else "transform"
-        for rows in (X, plain):
-            answers = (getattr(each, method)(rows) for each in (found, expected))
-            np.testing.assert_array_equal(*answers)
-    tables.assert_filled(found.estimator_.impute(X), X)
-    assert tables.frozen(X) == before
 
 
 # Names of columns and rows
