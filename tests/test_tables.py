@@ -800,6 +800,13 @@ def test_every_digit_of_a_whole_array_is_kept(dtype, tables):
     tables.assert_filled(clone(MODEL).fit(X).impute(with_gap), with_gap)
 
 
+@pytest.mark.parametrize("make", [np.asarray, pd.DataFrame, pl.DataFrame])
+def test_draws_beside_the_largest_float_are_finite(make):
+    X = make(np.r_[[np.finfo(float).max] * 8, 0.0][:, None])
+    drawn = clone(MODEL).fit(X).sample(9, random_state=0)
+    assert np.isfinite(np.asarray(drawn)).all()
+
+
 # What says that a cell is missing
 
 MARKS = [None, float("nan"), np.float64("nan"), pd.NA, pd.NaT, Decimal("nan")]

@@ -139,6 +139,7 @@ class Layout:
         like : pandas.DataFrame, default=None
             Has the labels of the rows of a pandas table.
         """
+        values = _within_range(values)
         if self.library is None:
             return self._as_array(values)
         library = LIBRARIES[self.library]
@@ -209,6 +210,14 @@ def _of_array(X: Any, is_boolean: bool) -> Iterable[Column]:
     text = text_of(X.dtype)
     columns = (Column(j, kind_of(text), text) for j in range(X.shape[1]))
     return (_with_origin(column, X[:, column.name]) for column in columns)
+
+
+def _within_range(values: np.ndarray) -> np.ndarray:
+    """Return values with the largest floats in place of infinite ones."""
+    if not np.isinf(values).any():
+        return values
+    largest = np.finfo(values.dtype).max
+    return values.clip(-largest, largest)
 
 
 def with_columns(table: Any, names: Sequence[str], values: np.ndarray) -> Any:
