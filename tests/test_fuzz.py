@@ -1,9 +1,9 @@
 """Generated tables through every method: an answer, or an error that says what to do.
 
 Every run of the tests draws the same few tables of each container. A long run, which
-draws others each time, is asked for by their number:
+draws others each time, is asked for by the number of tables of each container:
 
-    SKVAE_FUZZ_EXAMPLES=2000 pytest tests/test_fuzz.py
+    SKVAE_FUZZ_EXAMPLES=500 pytest tests/test_fuzz.py --hypothesis-show-statistics
 """
 
 import datetime
@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, event, given, note, settings
 from hypothesis import strategies as st
 
 from skvae import VAETransformer
@@ -491,7 +491,9 @@ class Check:
         )
         n = len(self.dense)
         weights = None if weights is None else np.resize(weights, n)
-        if attempt(vae.fit, self.X, sample_weight=weights) is not None:
+        is_fitted = attempt(vae.fit, self.X, sample_weight=weights) is not None
+        event("answered" if is_fitted else "refused")
+        if is_fitted:
             self.check_rows(vae)
             self.check_filled(vae)
             for method in (vae.transform, vae.score_samples, vae.impute):

@@ -13,13 +13,13 @@ from skvae.table._cells import Cells, DenseCells, as_cells, plain
 from skvae.table._kinds import (
     Column,
     first_day,
-    instants,
     is_missing,
     is_whole,
     kind_and_text,
     listed,
     numbers,
 )
+from skvae.table._kinds import values as cells_of
 from skvae.table._libraries import LIBRARIES, library_of, usual
 from skvae.table._types import kind_of, text_of
 
@@ -140,6 +140,7 @@ class Layout:
         like : pandas.DataFrame, default=None
             Has the labels of the rows of a pandas table.
         """
+        values = _within_range(values)
         if self.library is None:
             return self._as_array(values)
         library = LIBRARIES[self.library]
@@ -152,16 +153,13 @@ class Layout:
         return library.table(names, self.levels, series)
 
     def _as_array(self, values: np.ndarray) -> np.ndarray:
-        values = values.copy() if len(self.coded) else values
-        for j in self.coded:
-            values[:, j] = self.columns[j].categories[values[:, j].astype(int)]
-        if self.is_numeric:
+        decoded = self.coded if self.is_numeric else range(len(self.columns))
+        if not len(decoded):
             return values
-        dates = [
-            instants(cells, column.origin, column.dtype)
-            for cells, column in zip(values.T, self.columns, strict=True)
-        ]
-        return np.stack(dates, axis=1)
+        cells = values.astype(self.columns[0].dtype or values.dtype)
+        for j in decoded:
+            cells[:, j] = cells_of(values[:, j], self.columns[j])
+        return cells
 
     def fill(self, X: Any, values: np.ndarray, missing: np.ndarray) -> Any:
         """Return what was passed, with numbers and codes in place of missing cells.
@@ -174,6 +172,7 @@ class Layout:
         values : ndarray of shape (n_samples, n_features)
         missing : ndarray of bool of shape (n_samples, n_features)
         """
+        values = _within_range(values)
         library, filled = library_of(X), {}
         if library is None:
             return _filled_array(X, self._as_array(values), missing)
@@ -214,6 +213,14 @@ def _of_dates(X: np.ndarray) -> Iterable[Column]:
     text = text_of(X.dtype)
     columns = (Column(j, kind_of(text), text) for j in range(X.shape[1]))
     return (_with_origin(column, X[:, column.name]) for column in columns)
+
+
+def _within_range(values: np.ndarray) -> np.ndarray:
+    """Return values with the largest floats in place of infinite ones."""
+    if not np.isinf(values).any():
+        return values
+    largest = np.finfo(values.dtype).max
+    return values.clip(-largest, largest)
 
 
 def with_columns(table: Any, names: Sequence[str], values: np.ndarray) -> Any:

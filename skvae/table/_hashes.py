@@ -68,6 +68,7 @@ def position_hashes(cells: Cells, rows: np.ndarray | None = None) -> np.ndarray:
     def bits(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
         position = positions(values, columns)
         position[np.isnan(position)] = MISSING_POSITION
-        return position.astype(np.uint64)
+        # A zero that no row has may lie outside of the range.
+        return position.clip(0.0, MISSING_POSITION).astype(np.uint64)
 
     return _hash_rows(cells, bits, rows)

@@ -13,8 +13,8 @@ from skvae.table._types import is_date, kind_of, text_of, unit_of, zone_of
 
 DAY = np.timedelta64(1, "D")
 
-YEARS = np.array(["0001-01-01", "9999-12-31"], "M8[D]").astype(np.int64)
-"""Days from 1970 that any package of tables can hold."""
+YEARS = np.array(["0001-01-02", "9999-12-30"], "M8[D]").astype(np.int64)
+"""Days from 1970 that any package of tables can hold, in any time zone."""
 
 LONGEST = 999_999_998
 """Days of the longest duration that any package of tables can hold."""

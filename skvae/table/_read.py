@@ -13,10 +13,10 @@ from skvae.table._kinds import described, is_missing
 from skvae.table._libraries import library_of
 
 NO_TABLES = {
-    "dict": "pandas.DataFrame(X)",
-    "LazyFrame": "X.collect()",
-    "RecordBatch": "X.to_pandas()",
-    "Table": "X.to_pandas()",
+    "builtins.dict": "pandas.DataFrame(X)",
+    "polars.LazyFrame": "X.collect()",
+    "pyarrow.RecordBatch": "X.to_pandas()",
+    "pyarrow.Table": "X.to_pandas()",
 }
 """Types that hold columns and are no tables here, with what makes a table of them."""
 
@@ -67,7 +67,7 @@ def check_finite(cells: Cells, labels: Sequence[str]) -> None:
 def _refuse_others(X: Any) -> None:
     """Raise TypeError for what is neither a table nor an array of cells."""
     name = type(X).__name__
-    remedy = None if library_of(X) else NO_TABLES.get(name)
+    remedy = NO_TABLES.get(f"{type(X).__module__.partition('.')[0]}.{name}")
     if isinstance(X, np.ndarray) and X.dtype.names:
         name, remedy = "a structured array", "pandas.DataFrame(X)"
     if getattr(X, "requires_grad", False):
