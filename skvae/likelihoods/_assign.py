@@ -140,7 +140,8 @@ def _sized(spec: Likelihood, columns: list[int], layout: Layout) -> Likelihood:
     name = spec.size_parameter
     if name is None or getattr(spec, name) != "auto":
         return spec
-    sizes = [len(layout.columns[j].categories) for j in columns]
+    # A column of categories may have none in the rows, nor in its type.
+    sizes = [max(1, len(layout.columns[j].categories)) for j in columns]
     return clone(spec).set_params(**{name: sizes})
 
 
