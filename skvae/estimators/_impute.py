@@ -23,8 +23,8 @@ proposals that is drawn at each."""
 FEW, MANY = 64, 1024
 """The least number of proposals, which is doubled until it is enough, and the most."""
 
-ENOUGH = 64
-"""Effective number of draws that is enough for means."""
+ENOUGH, ENOUGH_TO_DRAW = 16, 64
+"""Effective numbers of draws that are enough for means, and to draw cells from."""
 
 MEDIAN_DRAWS = 255
 """Number of draws of a cell whose median is filled in; odd, so that one of them is."""
@@ -179,16 +179,16 @@ def _median(model: Model, batch: Batch, weighed: Weighed, average: Average) -> T
 STATISTICS = {"mean": _mean, "median": _median, "mode": _mode}
 
 
-def plan_of(n_proposals: int | str, n_draws: int = 1) -> Plan:
+def plan_of(n_proposals: int | str, n_draws: int = 0) -> Plan:
     """Return how many draws of z a row gets.
 
     Parameters
     ----------
     n_proposals : int or "auto"
-    n_draws : int, default=1
-        How many of them are drawn again.
+    n_draws : int, default=0
+        How many of them are drawn again, if any.
     """
-    enough = max(ENOUGH, n_draws)
+    enough = max(ENOUGH_TO_DRAW, n_draws) if n_draws else ENOUGH
     auto = Plan(doubling(FEW, MANY), lambda weights: n_effective(weights) >= enough)
     return auto.of(n_proposals)
 

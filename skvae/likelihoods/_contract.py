@@ -1,7 +1,8 @@
 """The contract of likelihoods: the spec that users pass, and the model it builds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
+from numbers import Integral
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
@@ -237,6 +238,26 @@ class Likelihood(BaseEstimator):
         ]
         return f"{type(self).__name__}({', '.join(said)})"
 
+    def given_sizes(self, n_features: int) -> Sequence[int | None]:
+        """Return what `size_parameter` says of each column, None where it is "auto".
+
+        Raises ValueError where the parameter is invalid.
+        """
+        name: Any = self.size_parameter
+        sizes: Any = getattr(self, name)
+        if isinstance(sizes, str) and sizes == "auto":
+            return [None] * n_features
+        is_list = isinstance(sizes, Sequence | np.ndarray) and not isinstance(
+            sizes, str
+        )
+        each = list(sizes) if is_list else [sizes] * n_features
+        if len(each) != n_features or not all(map(_is_positive, each)):
+            raise ValueError(
+                f"{name} of {type(self).__name__} must be 'auto', a positive integer, "
+                f"or a list of one for each of the {n_features} columns. Got {sizes!r}."
+            )
+        return list(map(int, each))
+
     def resolve(self, X: Cells | np.ndarray) -> "Likelihood":
         """Return the spec with everything set that the model's size depends on.
 
@@ -295,3 +316,8 @@ class Likelihood(BaseEstimator):
     def _domain(self, column: int) -> str:
         """Return what a column requires."""
         raise NotImplementedError
+
+
+def _is_positive(value: Any) -> bool:
+    """Return whether a value is an integer above zero; True is none."""
+    return isinstance(value, Integral) and int(value) > 0 and value is not True

@@ -4,6 +4,7 @@ Each kind is written once, in names that NumPy and torch share, so that both com
 same. Other libraries need tables of their own beside these.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -40,6 +41,7 @@ NUMPY = SimpleNamespace(
         "log_softmax": scipy.special.log_softmax,
         "select": lambda a, index: a.take(index, axis=-1),
         "sigmoid": scipy.special.expit,
+        "softmax": scipy.special.softmax,
         "tensor_split": np.split,
     }
 )
@@ -311,8 +313,12 @@ def _inflated_counts(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
 
 
 def _categories(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
-    logits = xp.where(a["is_padding"], -xp.inf, outputs[..., a["position"]])
-    masses = mix(xp.exp(xp.log_softmax(logits, -1)))
+    position = a["position"]
+    if math.prod(position.shape) == outputs.shape[-1]:
+        logits = outputs.reshape(*outputs.shape[:-1], *position.shape)
+    else:
+        logits = xp.where(a["is_padding"], -xp.inf, outputs[..., position])
+    masses = mix(xp.softmax(logits, -1))
     return xp.like(xp.argmax(masses, -1), masses)
 
 
