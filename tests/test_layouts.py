@@ -385,3 +385,12 @@ def test_number_that_no_float64_holds_is_infinite():
     for rows in (X, scipy.sparse.csr_array(X)):
         with pytest.raises(ValueError, match="Got inf in column 2, row 4"):
             VAETransformer().fit(rows)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_array_of_one_row_may_have_a_negative_stride(dtype):
+    X = np.ones((1, 1), dtype=dtype)[::-1]
+    assert X.flags.c_contiguous
+    fitted = clone(MODELS["gaussian"]).fit(X)
+    assert fitted.transform(X).shape == (1, 2)
+    assert fitted.inverse_transform(np.zeros((1, 2), dtype)[::-1]).shape == (1, 1)

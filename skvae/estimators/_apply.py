@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skvae._model import Model
 from skvae.likelihoods import LikelihoodModel
-from skvae.table import Batch, Cells
+from skvae.table import Batch, Cells, can_be_shared
 
 MOST_BYTES = 1 << 27
 """Memory for what is computed of some rows, or draws of z, at a time."""
@@ -70,7 +70,8 @@ def _in_type(model: Model, dtype: np.dtype) -> Model:
 
 def _as_tensor(X: np.ndarray, dtype: np.dtype) -> Tensor:
     """Return an array as a tensor, without a copy where torch can do without."""
-    return torch.from_numpy(np.require(X, dtype, ["C", "W"]))
+    X = X.astype(dtype, copy=False)
+    return torch.from_numpy(X if can_be_shared(X) else X.copy())
 
 
 @contextmanager

@@ -24,6 +24,13 @@ CellFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(float64 cells (..., D), their columns) → a value of each cell."""
 
 
+def can_be_shared(array: np.ndarray) -> bool:
+    """Return whether torch can use the memory of an array, C-ordered and writable."""
+    # Along an axis of length one, strides of C-ordered arrays may be anything.
+    flags = array.flags
+    return flags.c_contiguous and flags.writeable and min(array.strides) >= 0
+
+
 def row_slices(n_rows: int, n_columns: int) -> Iterator[slice]:
     """Yield slices that cut `n_rows` into chunks of bounded size."""
     step = max(1, CHUNK_VALUES // max(1, n_columns))
@@ -222,8 +229,7 @@ class DenseCells(Cells):
 
     def as_tensor(self) -> torch.Tensor | None:
         """Return a tensor on the same memory, if torch reads it as float32."""
-        flags = self.values.flags
-        can = self.values.dtype == np.float32 and flags.c_contiguous and flags.writeable
+        can = self.values.dtype == np.float32 and can_be_shared(self.values)
         return torch.from_numpy(self.values) if can and self.positions is None else None
 
 

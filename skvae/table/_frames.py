@@ -309,7 +309,9 @@ def _array_of(values: list) -> np.ndarray:
     """Return values as an array in which they stay what they are."""
     array = np.asarray(values) if all(map(np.isscalar, values)) else None
     if array is not None and array.tolist() == values and array.dtype.kind in "biufU":
-        return array
+        # Of whole numbers beyond int64, NumPy would make floats.
+        if array.dtype.kind != "f" or not any(isinstance(v, int) for v in values):
+            return array
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array

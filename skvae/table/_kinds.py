@@ -4,7 +4,7 @@ import datetime
 import re
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal
-from numbers import Number
+from numbers import Number, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,7 +77,8 @@ class Column(NamedTuple):
     @property
     def has_order(self) -> bool:
         """Whether the categories have an order: that of the type, or of numbers."""
-        has_numbers = getattr(self.categories, "dtype", np.dtype(object)).kind in "biuf"
+        categories = () if self.categories is None else self.categories.tolist()
+        has_numbers = bool(categories) and all(isinstance(c, Real) for c in categories)
         return self.ordered or has_numbers
 
 
