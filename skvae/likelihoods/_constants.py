@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skvae.likelihoods._contract import Where
 from skvae.likelihoods._forms import Link, Preparation
 from skvae.likelihoods._statistics import standardization
 from skvae.table import Rows
@@ -33,8 +34,9 @@ class Constants(nn.Module):
     """
 
     value: Tensor
-    """Constants (D,), and NaN where a column varies."""
+    """Constants (D,), zero where a column varies."""
     weight: Tensor
+    """Weight of observed cells of constant columns, (D,)."""
     varies: Tensor
     log_same: Tensor
     change: Tensor
@@ -42,12 +44,11 @@ class Constants(nn.Module):
 
     def __init__(self, n_features: int) -> None:
         super().__init__()
-        value = torch.full((n_features,), torch.nan, dtype=torch.float64)
-        self.register_buffer("value", value)
-        self.register_buffer("weight", torch.zeros_like(value))
-        for name in ("varies", "log_same", "change"):
-            self.register_buffer(name, torch.zeros_like(value), persistent=False)
-        self._derive()
+        self.register_buffer("varies", torch.ones(n_features, dtype=torch.bool))
+        for name in ("value", "weight", "log_same", "change"):
+            zeros = torch.zeros(n_features, dtype=torch.float64)
+            self.register_buffer(name, zeros, persistent=name in ("value", "weight"))
+        self.n = 0
 
     def fit(self, rows: Rows, empty: float) -> None:
         """Find the columns that are constant; without observed cells they are `empty`.
@@ -58,25 +59,32 @@ class Constants(nn.Module):
         single = rows.cells.dtype == np.float32
         constant = scale <= np.finfo(np.float32 if single else np.float64).eps
         value = np.where(weight > 0.0, loc * unit, empty)
-        self.value.copy_(torch.from_numpy(np.where(constant, value, np.nan)))
-        self.weight.copy_(torch.from_numpy(weight))
+        self.varies.copy_(torch.from_numpy(~constant))
+        self.value.copy_(torch.from_numpy(np.where(constant, value, 0.0)))
+        self.weight.copy_(torch.from_numpy(np.where(constant, weight, 0.0)))
         self._derive()
 
     def _derive(self) -> None:
         """Set what follows from the constants and the weight of observed cells."""
-        varies = self.value.isnan()
-        self.n = int(varies.logical_not().sum())
-        same = -torch.log1p(1.0 / (2.0 * self.weight + 1.0))
-        self.varies.copy_(varies)
-        self.log_same.copy_(same.masked_fill(varies, 0.0))
-        change = torch.log1p(2.0 * self.weight)
-        self.change.copy_(change.masked_fill(varies, 0.0))
+        self.n = int(self.varies.logical_not().sum())
+        log_same = -torch.log1p(1.0 / (2.0 * self.weight + 1.0))
+        self.log_same.copy_(log_same.masked_fill(self.varies, 0.0))
+        self.change.copy_(torch.log1p(2.0 * self.weight))
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
         self._derive()
 
     # What a model does with them
+
+    def where(self) -> np.ndarray:
+        """Return which columns are constant, (D,)."""
+        return ~self.varies.cpu().numpy()
+
+    def put_mean(self, values: Tensor) -> Tensor:
+        """Return values (D,), with their mean over other columns at constant ones."""
+        mean = self.hide(values).sum() / max(1, len(values) - self.n)
+        return torch.where(self.varies, values, mean)
 
     def preparation(self, of_others: Preparation) -> Preparation:
         """Return the preparation of all columns."""
@@ -87,30 +95,31 @@ class Constants(nn.Module):
         return self._apart(of_others) if self.n else of_others
 
     def _apart(self, form: Any) -> Any:
-        return type(form)("apart", {"others": form, "constant": self.value})
+        return type(form)(
+            "apart", {"others": form, "value": self.value, "varies": self.varies}
+        )
 
     def hide(self, values: Tensor) -> Tensor:
         """Return values (..., D), zero at constant columns."""
-        return values * self.varies.to(values.dtype) if self.n else values
+        return values * self.varies if self.n else values
 
     def put(self, cells: Tensor) -> Tensor:
         """Return cells (..., D), in the units of `X`, with the constants in place."""
-        return torch.where(self.value.isnan(), cells, self.value) if self.n else cells
+        return torch.where(self.varies, cells, self.value) if self.n else cells
 
     def put_masses(self, log_prob: Tensor, x: Tensor) -> Tensor:
         """Return log-densities of cells (..., D), with log-masses in place."""
         if not self.n:
             return log_prob
         masses = (self.log_same - self.change * x).to(log_prob.dtype)
-        return torch.where(self.value.isnan(), log_prob, masses)
+        return torch.where(self.varies, log_prob, masses)
 
-    def log_mass(self, x: Tensor, observed: Tensor | None) -> Tensor | float:
-        """Return the log-mass of each row's observed constants, (B,)."""
+    def sum_losses(self, losses: Tensor, x: Tensor, observed: Where) -> Tensor:
+        """Return losses of cells (D,), of constants minus log-masses, over each row."""
+        if self.n:
+            losses = torch.where(self.varies, losses, -self.log_same)
+        total = losses.sum() if observed is None else observed.to(losses.dtype) @ losses
         if not self.n:
-            return 0.0
-        if observed is None:
-            return self.log_same.sum().to(x.dtype) - x @ self.change.to(x.dtype)
-        seen = observed.to(x.dtype)
-        return seen @ self.log_same.to(x.dtype) - torch.where(
-            observed, x, 0.0
-        ) @ self.change.to(x.dtype)
+            return total
+        changed = x if observed is None else torch.where(observed, x, 0.0)
+        return total + changed @ self.change.to(x.dtype)

@@ -237,15 +237,15 @@ def _columns_filled(xp: Any, x: Array, a: Arrays, observed: Array) -> Array:
 
 def _apart_units(xp: Any, X: Array, a: Arrays) -> Array:
     """Return cells of constant columns as 0, or 1 where they have changed."""
-    X, constant = xp.double(X), a["constant"]
-    changed = xp.abs(X - constant) > ROUNDING * xp.abs(constant)
+    X = xp.double(X)
+    changed = xp.abs(X - a["value"]) > ROUNDING * xp.abs(a["value"])
     # NaN stays NaN.
     changed = xp.like(changed, X) + 0.0 * X
-    return xp.where(xp.isnan(constant), a["others"].units(X), changed)
+    return xp.where(a["varies"], a["others"].units(X), changed)
 
 
 def _apart_inputs(xp: Any, x: Array, a: Arrays) -> Array:
-    return xp.where(xp.isnan(a["constant"]), a["others"].inputs(x), 0.0)
+    return xp.where(a["varies"], a["others"].inputs(x), 0.0)
 
 
 class _Steps(NamedTuple):
@@ -346,8 +346,7 @@ def _levels(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
 
 
 def _apart(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
-    cells, constant = a["others"].cells(outputs, mix), a["constant"]
-    return xp.where(xp.isnan(constant), cells, constant)
+    return xp.where(a["varies"], a["others"].cells(outputs, mix), a["value"])
 
 
 def _columns(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:

@@ -101,7 +101,8 @@ class Training:
         self.optimizer = SOLVERS[plan.solver](self.parameters.theta)
         self.state = TrainingState(self.parameters, self.optimizer)
         self.step = step_for(model, plan.objective, self.parameters)
-        self.largest_norm = CLIP_PER_COLUMN * model.likelihood.n_features
+        n_columns = model.likelihood.n_features - model.likelihood.n_constant
+        self.largest_norm = CLIP_PER_COLUMN * max(1, n_columns)
         self.replayed: Replayed | None = None
         if train.device.type == "cuda" and self.optimizer.can_be_recorded():
             self.replayed = Replayed(self.take_values, self.state.save, self.state.load)

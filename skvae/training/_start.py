@@ -102,7 +102,7 @@ def _leading(symmetric: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
 def _principal_axes(model: Model, rows: Rows) -> _PrincipalAxes:
     """Return the weighted principal axes of the encoder's inputs, one per component."""
     inputs = _Inputs(model, rows)
-    n_axes = min(model.n_components, model.likelihood.n_inputs)
+    n_axes = max(1, min(model.n_components, _n_inputs(model)))
     center = inputs.center()
     if min(len(rows), len(center)) > MOST_EXACT:
         return _axes_by_iteration(inputs, center, n_axes)
@@ -141,14 +141,19 @@ def _axes_by_iteration(
     return _PrincipalAxes(center, values, basis @ mixing, variances)
 
 
-def _residual_variance(axes: _PrincipalAxes) -> float:
+def _n_inputs(model: Model) -> int:
+    """Return the number of the encoder's inputs, without those of constant columns."""
+    return model.likelihood.n_inputs - model.likelihood.n_constant
+
+
+def _residual_variance(axes: _PrincipalAxes, n_inputs: int) -> float:
     """Return the noise variance of probabilistic PCA on these axes."""
-    n_left = len(axes.center) - len(axes.values)
-    if n_left:
+    n_left = n_inputs - len(axes.values)
+    if n_left > 0:
         return (axes.variances.sum() - axes.values.sum()) / n_left
     # With as many components as columns, every noise up to the least eigenvalue has
     # the same likelihood; a smaller one lets z distinguish rows.
-    return 0.1 * axes.values[-1]
+    return 0.1 * axes.values[-1:].sum()
 
 
 @torch.no_grad()
@@ -185,9 +190,10 @@ def start_linear(model: Model, rows: Rows, noise_factor: float = 1.0) -> float:
 
 def _start_on(model: Model, axes: _PrincipalAxes, noise_factor: float) -> float:
     """Start linear on axes that are known, as `start_linear` does."""
-    floor = 1e-8 * max(axes.variances.mean(), 1e-8)
+    n_inputs = _n_inputs(model)
+    floor = 1e-8 * max(axes.variances.sum() / max(1, n_inputs), 1e-8)
     floor = max(floor, model.likelihood.linearized().least_noise)
-    noise = max(_residual_variance(axes) * noise_factor, floor)
+    noise = max(_residual_variance(axes, n_inputs) * noise_factor, floor)
     is_random = model.posterior.is_random
     kept = axes.values > (noise if is_random else floor)
     values, vectors = axes.values[kept], axes.vectors[:, kept]
