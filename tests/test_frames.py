@@ -249,6 +249,7 @@ def test_array_of_objects_becomes_floats_if_that_changes_no_cell(cells):
     assert filled.dtype == (float if cells[0] == 1.5 else object)
 
 
+@pytest.mark.filterwarnings("ignore:.*carry nothing")
 @pytest.mark.parametrize("likelihood", ["categorical", "ordinal"])
 @pytest.mark.parametrize("library", [pd, pl])
 def test_whole_numbers_beyond_int64_stay_whole_as_categories(likelihood, library):

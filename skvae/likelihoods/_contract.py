@@ -177,6 +177,11 @@ class LikelihoodModel(nn.Module):
         return max(self.n_features, self.n_inputs, self.n_outputs)
 
     @property
+    def n_constant(self) -> int:
+        """Number of columns that are told apart as constant: outputs do not matter."""
+        return 0
+
+    @property
     def keeps_units(self) -> bool:
         """Whether model units are those of `X`, so that nothing is prepared."""
         return PREPARATIONS[self.preparation_kind].units is as_they_are

@@ -24,6 +24,9 @@ LARGEST_LOG = 700.0
 LARGEST_LOG_MEAN = 40.0
 """Bound on the logarithm of an expected count, so that losses stay finite."""
 
+ROUNDING = 1e-14
+"""Relative difference up to which a cell is the constant of its column."""
+
 SMALL = 0.1
 """Below this, series in u are exact to rounding and quotients in u are not."""
 
@@ -232,6 +235,20 @@ def _columns_filled(xp: Any, x: Array, a: Arrays, observed: Array) -> Array:
     return xp.select(xp.concatenate(filled, -1), a["order"])
 
 
+def _apart_units(xp: Any, X: Array, a: Arrays) -> Array:
+    """Return cells of constant columns as 0, or 1 where they have changed."""
+    X = xp.double(X)
+    differs = xp.abs(X - a["value"]) > ROUNDING * xp.abs(a["value"])
+    changed = differs & (X != a["rounded"])
+    # NaN stays NaN.
+    changed = xp.like(changed, X) + 0.0 * X
+    return xp.where(a["varies"], a["others"].units(X), changed)
+
+
+def _apart_inputs(xp: Any, x: Array, a: Arrays) -> Array:
+    return xp.where(a["varies"], a["others"].inputs(x), 0.0)
+
+
 class _Steps(NamedTuple):
     """Functions of one kind of preparation."""
 
@@ -253,6 +270,7 @@ PREPARATIONS = {
     "one_hot": _Steps(inputs=_one_hot),
     "levels": _Steps(inputs=_scaled),
     "log_counts": _Steps(inputs=_scaled_log_counts, fill=_filled_counts),
+    "apart": _Steps(_apart_units, _apart_inputs),
     "columns": _Steps(_columns_units, _columns_inputs, _columns_filled),
 }
 
@@ -328,6 +346,10 @@ def _levels(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
     return xp.like((cumulated < 0.5).sum(-1), cumulated)
 
 
+def _apart(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
+    return xp.where(a["varies"], a["others"].cells(outputs, mix), a["value"])
+
+
 def _columns(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
     parts = zip(a["parts"], xp.tensor_split(outputs, a["ends"], -1), strict=True)
     cells = [xp.double(part.cells(values, mix)) for part, values in parts]
@@ -343,5 +365,6 @@ LINKS: dict[str, Callable[[Any, Array, Arrays, Mix], Array]] = {
     "inflated_counts": _inflated_counts,
     "categories": _categories,
     "levels": _levels,
+    "apart": _apart,
     "columns": _columns,
 }
