@@ -20,9 +20,9 @@ class Constants(nn.Module):
     otherwise :math:`(1/2) / (n + 1)`, with n observed cells in `fit`: as if half a row
     more had another value. In model units a cell is 0, or 1 if it has changed.
 
-    A column that varies by no more than float64 rounds is constant, too, and a cell that
-    float32 has rounded is the constant. A column
-    without any observed cell is constant with n = 0, so that every value is as likely.
+    A column that varies by no more than float64 rounds is constant, too, and a cell
+    that float32 has rounded is the constant. A column without any observed cell is
+    constant with n = 0, so that every value is as likely.
 
     Parameters
     ----------
