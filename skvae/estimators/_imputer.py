@@ -71,8 +71,9 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
     statistic : {"mean", "median", "mode"}, default="mean"
         What to fill in; see :meth:`VAETransformer.impute`. Categories get
         the most likely one, levels the median, whatever the statistic.
-    n_proposals : int, default=1024
-        Number of draws of z per row over which a missing cell is averaged.
+    n_proposals : "auto" or int, default="auto"
+        Number of draws of z per row over which a missing cell is averaged. `"auto"`: as
+        in :meth:`VAETransformer.impute`, 64 to 1,024, as many as a row needs.
     add_indicator : bool, default=False
         Append a column for each column with missing cells in `fit`, which says where
         cells were missing.

@@ -353,13 +353,20 @@ class VAETransformer(LatentTransformer):
         X : array-like of shape (n_samples, n_features)
         bound : {"importance", "elbo"}, default="importance"
             The importance-weighted bound [1]_, or the evidence lower bound.
-        n_draws : int, default=128
-            Number of draws per row, the same for every row and every call: a scrambled
-            Sobol sequence [2]_, which is balanced best at powers of two.
+        n_draws : "auto" or int, default="auto"
+            Number of draws per row, the first of a scrambled Sobol sequence [2]_ that
+            is the same for every row and every call, and balanced best at powers of
+            two. `"auto"`: 16, doubled up to 128 until the standard error of the row's
+            score, as its importance weights tell, is at most 0.1 nats.
 
         Returns
         -------
         log_prob : ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If a parameter or `X` is invalid.
 
         References
         ----------
@@ -396,8 +403,10 @@ class VAETransformer(LatentTransformer):
             Number of imputations, each one draw of all missing cells of a row given
             its observed cells (sampling importance resampling [2]_). None gives one
             imputation, by `statistic`.
-        n_proposals : int, default=1024
-            Number of draws of z per row, the same for every row.
+        n_proposals : "auto" or int, default="auto"
+            Number of draws of z per row, the first of a sequence that is the same for
+            every row. `"auto"`: 64, doubled up to 1,024 until their importance weights
+            are worth 16 equal ones, or 64 with `n_draws`.
 
         Returns
         -------
