@@ -77,9 +77,9 @@ class Column(NamedTuple):
     @property
     def has_order(self) -> bool:
         """Whether the categories have an order: that of the type, or of numbers."""
-        categories = () if self.categories is None else self.categories.tolist()
-        has_numbers = bool(categories) and all(isinstance(c, Real) for c in categories)
-        return self.ordered or has_numbers
+        if self.ordered or self.categories is None:
+            return self.ordered
+        return all(isinstance(value, Real) for value in self.categories.tolist())
 
 
 def is_missing(cell: Any) -> bool:
