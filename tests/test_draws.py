@@ -95,18 +95,6 @@ def test_what_fits_follows_from_the_widest_values_of_a_row():
     assert n_rows * 40_000 * 8 * _apply.N_ARRAYS <= _apply.MOST_BYTES < 2**28
 
 
-def test_widths_of_columns_of_different_kinds_add_up():
-    table = np.column_stack((X, np.arange(150) % 30, np.arange(150) % 3))
-    vae = VAETransformer(
-        2,
-        likelihood={4: "categorical", 5: "categorical"},
-        hidden_layer_sizes=(4,),
-        max_iter=1,
-        tol=None,
-    ).fit(table)
-    assert vae.module_.likelihood.width >= 4 + 30 + 3
-
-
 # As many draws as a row needs
 
 
@@ -197,39 +185,6 @@ def test_numbers_of_draws_are_checked(vae, value):
         vae.impute(X_MISSING, n_proposals=value)
     with pytest.raises(ValueError, match="n_draws"):
         VAEOutlierDetector(n_draws=value).fit(X)
-
-
-# Parameters in float64
-
-
-def _changes():
-    def by_data(model):
-        next(model.parameters()).data.add_(0.01)
-
-    def in_place(model):
-        with torch.no_grad():
-            next(model.parameters()).add_(0.01)
-
-    def by_state(model):
-        state = {k: v.clone() for k, v in model.state_dict().items()}
-        name, _ = next(iter(model.named_parameters()))
-        state[name] += 0.01
-        model.load_state_dict(state)
-
-    return [by_data, in_place, by_state]
-
-
-@pytest.mark.parametrize("change", _changes(), ids=lambda f: f.__name__)
-def test_changed_parameters_change_answers_in_float64(change):
-    vae = VAETransformer(
-        2, hidden_layer_sizes=(8,), max_iter=1, tol=None, random_state=0
-    ).fit(X)
-    before = vae.transform(X)
-    assert_array_equal(vae.transform(X), before)
-    change(vae.module_)
-    after = vae.transform(X)
-    assert (after != before).any()
-    assert_allclose(after, vae.transform(X.astype(np.float32)), atol=1e-4)
 
 
 def test_answers_leave_the_types_of_a_model_alone(vae):
