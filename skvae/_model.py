@@ -97,6 +97,12 @@ class Model(nn.Module):
         return len(self.order)
 
     @property
+    def width(self) -> int:
+        """Most values of a row, or of a draw of z, that are computed together."""
+        sizes = (size for parameter in self.parameters() for size in parameter.shape)
+        return max(self.likelihood.width, *sizes)
+
+    @property
     def has_standard_z(self) -> bool:
         """Whether p(z) is standard normal and q(z given x) is normal."""
         return self.posterior.is_normal and self.prior.is_standard_normal

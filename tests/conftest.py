@@ -1,10 +1,13 @@
 """What several test files share."""
 
 import math
+import numbers
 import os
+import pickle
 import random
 import warnings
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 # scikit-learn skips its array API checks without this, and scipy reads it on import.
@@ -12,7 +15,10 @@ os.environ["SCIPY_ARRAY_API"] = "1"
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
+import scipy.sparse
 import torch
 from sklearn.datasets import load_digits, load_iris
 
@@ -264,3 +270,128 @@ class Small:
 def small():
     """Return what makes trainings on a small table."""
     return Small()
+
+
+class Tables:
+    """What answers in the units of a table owe to it, whatever its types."""
+
+    @staticmethod
+    def columns(table):
+        """Return the columns by position, since two may have the same name."""
+        if isinstance(table, pd.DataFrame):
+            return [table.iloc[:, j] for j in range(table.shape[1])]
+        return list(table.T if isinstance(table, np.ndarray) else table)
+
+    @staticmethod
+    def cells(column):
+        """Return the cells as objects that keep every digit."""
+        if not isinstance(column, pl.Series):
+            return pd.Series(column.astype(native(column.dtype))).tolist()
+        # A list of dates would lose nanoseconds.
+        return (
+            column.to_physical() if column.dtype.is_temporal() else column
+        ).to_list()
+
+    @staticmethod
+    def missing(column):
+        """Return which cells are missing."""
+        if not isinstance(column, pl.Series):
+            return np.asarray(pd.isna(column.astype(native(column.dtype))))
+        column = column.fill_nan(None) if column.dtype.is_float() else column
+        return column.is_null().to_numpy()
+
+    def observed(self, column):
+        """Return the cells that are not missing."""
+        cells = zip(self.cells(column), self.missing(column), strict=True)
+        return [cell for cell, is_missing in cells if not is_missing]
+
+    def frozen(self, table):
+        """Return all that a table holds as bytes, also what lies outside of a view."""
+        if isinstance(table, np.ndarray):
+            while isinstance(table.base, np.ndarray):
+                table = table.base
+        elif scipy.sparse.issparse(table):
+            # Whether indices are known to be sorted is not among the data.
+            table = {k: v for k, v in vars(table).items() if "has_" not in k}
+        elif isinstance(table, pd.DataFrame | pl.DataFrame):
+            columns = [(str(c.dtype), self.cells(c)) for c in self.columns(table)]
+            table = getattr(table, "index", None), table.columns, columns
+        return pickle.dumps(table)
+
+    def assert_as_in_fit(self, answer, X):
+        """Fail unless an answer has the library, the names and the types of X."""
+        self.assert_same_names(answer, X)
+        if isinstance(answer, np.ndarray):
+            dtype = np.asarray(X).dtype
+            # Numbers of arrays are not rounded.
+            kinds = dtype.kind if dtype.kind in "mM" else "f"
+            assert answer.dtype.kind in kinds
+            return
+        assert list(map(native, answer.dtypes)) == list(map(native, X.dtypes))
+        for column, like in zip(*map(self.columns, (answer, X)), strict=True):
+            if column.dtype == object:
+                sorts = [{*map(sort, self.observed(each))} for each in (column, like)]
+                assert sorts[0] <= sorts[1]
+
+    def assert_filled(self, answer, X):
+        """Fail unless an answer is X with cells in the place of the missing ones."""
+        X = np.asarray(X) if isinstance(X, list) else X
+        assert answer.shape == X.shape
+        self.assert_same_names(answer, X)
+        if isinstance(X, pd.DataFrame):
+            self.assert_same_index(answer.index, X.index)
+        for filled, column in zip(*map(self.columns, (answer, X)), strict=True):
+            self.assert_same_cells(filled, column)
+
+    @staticmethod
+    def assert_same_index(index, like):
+        """Fail unless two indices have the same labels, and names of their levels."""
+        assert index.equals(like)
+        assert list(index.names) == list(like.names)
+
+    def assert_same_names(self, answer, X):
+        """Fail unless an answer is of the library of X and has its columns."""
+        if isinstance(X, pd.DataFrame):
+            assert isinstance(answer, pd.DataFrame)
+            self.assert_same_index(answer.columns, X.columns)
+        elif isinstance(X, pl.DataFrame):
+            assert isinstance(answer, pl.DataFrame)
+            assert answer.columns == X.columns
+        else:
+            assert isinstance(answer, np.ndarray)
+
+    def assert_same_cells(self, filled, column):
+        """Fail unless the observed cells of a column are the very cells in another."""
+        missing = self.missing(column)
+        if missing.all():
+            return
+        is_object = column.dtype == object
+        # An array of objects becomes one of floats, if that changes no cell.
+        is_float = (
+            is_object and isinstance(column, np.ndarray) and filled.dtype == float
+        )
+        assert is_float or native(filled.dtype) == native(column.dtype)
+        assert not self.missing(filled).any()
+        cells = self.cells(filled)
+        kept = [cells[i] for i in np.flatnonzero(~missing)]
+        observed = self.observed(column)
+        assert kept == observed
+        if is_object and not is_float:
+            assert list(map(type, kept)) == list(map(type, observed))
+
+
+def native(dtype):
+    """Return a type of NumPy in the order of bytes of this machine, others as is."""
+    return dtype.newbyteorder("=") if isinstance(dtype, np.dtype) else dtype
+
+
+def sort(cell):
+    """Return what sort of Python object a cell is."""
+    abstract = (bool | np.bool_, numbers.Integral, Decimal, numbers.Real)
+    return next((each for each in abstract if isinstance(cell, each)), type(cell))
+
+
+@pytest.fixture(scope="session")
+def tables():
+    """Return what tables and answers are checked with."""
+    return Tables()

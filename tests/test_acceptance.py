@@ -112,7 +112,7 @@ def _at_start(n_components):
     """Return the validation of a start with a held-out density of -7."""
     model = SimpleNamespace(
         n_components=n_components,
-        likelihood=SimpleNamespace(n_inputs=5),
+        likelihood=SimpleNamespace(n_inputs=5, n_constant=0),
         posterior=SimpleNamespace(is_random=True),
     )
     return SimpleNamespace(model=model, n_rows=10, **vars(_validation(-7.0, 0.5)))

@@ -34,13 +34,29 @@ QUICK = {"max_iter": 3, "tol": None, "random_state": 0}
         lambda cells: cells.bounds,
         lambda cells: cells.shape,
         lambda cells: cells[2:9],
-        lambda cells: cells.take(np.array([7, 3, 3]))[:],
+        lambda cells: cells[np.array([7, 3, 3])],
+        lambda cells: cells.column_ranges(np.array([7, 3, 3])),
+        lambda cells: position_hashes(cells, np.array([7, 3, 3])),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_sparse_rows_are_read_as_dense_ones(function, X):
     sparse = as_cells(scipy.sparse.csr_matrix(X))
     np.testing.assert_array_equal(function(sparse), function(as_cells(X)))
+
+
+def test_columns_are_read_when_they_are_asked_for():
+    X = DENSE.copy()
+    some = as_cells(X).columns([4, 1, 3])
+    X += 1.0
+    np.testing.assert_array_equal(some[2:9], X[2:9, [4, 1, 3]])
+    np.testing.assert_array_equal(some[np.array([5, 2])], X[[5, 2]][:, [4, 1, 3]])
+    np.testing.assert_array_equal(some.columns([2, 0])[:], X[:, [3, 4]])
+    np.testing.assert_array_equal(some.columns(slice(1))[:], X[:, [4]])
+    np.testing.assert_array_equal(
+        some.column_ranges(), as_cells(some[:]).column_ranges()
+    )
+    assert some.as_tensor() is None
 
 
 def test_cells_of_cells_are_the_same():

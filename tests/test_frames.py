@@ -8,6 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from skvae import VAETransformer
 from skvae.table import as_cells
 from skvae.table._frames import read_layout
 
@@ -246,3 +247,19 @@ def test_array_of_objects_becomes_floats_if_that_changes_no_cell(cells):
     filled = layout.fill(X, np.array([[0.0], [0.5], [0.0]]), missing)
     assert filled[:, 0].tolist() == [cells[0], 0.5, 2]
     assert filled.dtype == (float if cells[0] == 1.5 else object)
+
+
+@pytest.mark.filterwarnings("ignore:.*carry nothing")
+@pytest.mark.parametrize("likelihood", ["categorical", "ordinal"])
+@pytest.mark.parametrize("library", [pd, pl])
+def test_whole_numbers_beyond_int64_stay_whole_as_categories(likelihood, library):
+    large = [3, 2**63 + 2**11]
+    cells = pd.Series(large * 10, dtype="uint64")
+    cells = cells if library is pd else pl.Series(cells.to_list(), dtype=pl.UInt64)
+    X = library.DataFrame({"c": cells, "x": np.arange(20.0)})
+    vae = VAETransformer(
+        1, likelihood={"c": likelihood}, max_iter=1, tol=None, random_state=0
+    )
+    drawn = vae.fit(X).sample(20, random_state=0)
+    assert drawn["c"].dtype == X["c"].dtype
+    assert set(drawn["c"].to_list()) <= set(large)

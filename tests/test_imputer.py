@@ -11,7 +11,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from skvae import VAEImputer
+from skvae import VAEImputer, VAETransformer
 from skvae.likelihoods import Gaussian
 
 IRIS = load_iris()
@@ -124,8 +124,14 @@ def test_defaults_are_those_of_imputation(imputer):
     assert model.hidden_fraction_ == 0.5
     assert model.validation_fraction_ == 0.1
     assert repr(model.likelihood_) == repr(Gaussian(noise="column"))
-    assert repr(model.objective_) == "IWAE()"
+    assert repr(model.objective_) == "IWAE(n_draws=8)"
     assert imputer.n_components == "auto"
+
+
+def test_only_the_default_model_gets_the_epochs_of_imputation():
+    model = VAETransformer(1, hidden_layer_sizes=(4,))
+    fits = [VAEImputer(estimator=m, random_state=0).fit(X[:20]) for m in (None, model)]
+    assert [fit.estimator_.max_iter_ for fit in fits] == [150, 300]
 
 
 def test_multiple_imputations_come_from_the_model(imputer):

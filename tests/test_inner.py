@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skvae import VAEImputer, VAEOutlierDetector, VAETransformer
 from skvae.likelihoods import Gaussian
-from skvae.objectives import ELBO, AddedTerm
+from skvae.objectives import ELBO, IWAE, AddedTerm
 from skvae.schedules import Constant
 from skvae.table import _read
 
@@ -24,9 +24,11 @@ X = load_iris().data
 X_MISSING = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
 
 IMPUTING = {
-    "objective": "iwae",
+    "objective": IWAE(8),
     "hidden_fraction": 0.5,
     "validation_fraction": 0.1,
+    "batch_size": 256,
+    "learning_rate": 0.006,
     "likelihood": Gaussian(noise="column"),
 }
 """What the default model of the imputer has other than `VAETransformer`."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from skvae.estimators._recipe import resolve, resolve_loss, resolve_networks
+from skvae.estimators._recipe import n_epochs, resolve, resolve_loss, resolve_networks
 from skvae.networks import Perceptron
 from skvae.objectives import ELBO, IWAE, AddedTerm
 from skvae.schedules import Constant, OneCycle, WarmUp, Weight
@@ -163,3 +163,10 @@ def test_short_form_beside_a_network_is_refused(given, short):
     )
     with pytest.raises(ValueError, match=message):
         resolve_networks(params, n_columns=5)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "expected"), [(20, 150), (3413, 150), (10_000, 51), (10**6, 10)]
+)
+def test_epochs_take_the_steps_within_bounds(n_rows, expected):
+    assert n_epochs(n_rows, 256, n_steps=2000, most=150) == expected

@@ -13,15 +13,21 @@ LINEAR = {"hidden_layer_sizes": (), "early_stopping": False, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
-def standardized(digits):
-    return StandardScaler().fit_transform(digits)
+def varying(digits):
+    """The columns that are not constant, which alone have a density."""
+    return digits[:, digits.std(axis=0) > 0.0]
+
+
+@pytest.fixture(scope="module")
+def standardized(varying):
+    return StandardScaler().fit_transform(varying)
 
 
 @pytest.mark.parametrize("k", [2, 5, 10])
-def test_linear_vae_score_equals_pca_score_in_raw_units(digits, k):
+def test_linear_vae_score_equals_pca_score_in_raw_units(digits, varying, k):
     vae = VAETransformer(k, likelihood=Gaussian(scaling="shared"), **LINEAR)
     assert vae.fit(digits).score(digits) == pytest.approx(
-        PCA(k).fit(digits).score(digits), abs=0.05
+        PCA(k).fit(varying).score(varying), abs=0.05
     )
 
 
@@ -33,8 +39,10 @@ def test_linear_vae_score_equals_pca_score_of_standardized_columns(standardized,
     )
 
 
-def test_linear_vae_score_includes_the_jacobian_of_the_scaling(digits, standardized):
-    scale = StandardScaler().fit(digits).scale_
+def test_linear_vae_score_includes_the_jacobian_of_the_scaling(
+    digits, varying, standardized
+):
+    scale = StandardScaler().fit(varying).scale_
     vae = VAETransformer(2, **LINEAR).fit(digits)
     expected = PCA(2).fit(standardized).score(standardized) - np.log(scale).sum()
     assert vae.score(digits) == pytest.approx(expected, abs=0.05)

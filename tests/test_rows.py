@@ -1,5 +1,7 @@
 """Rows are known by their content: their order and that of a split follow from it."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -79,6 +81,16 @@ def test_canonical_rows_take_weight_zero_as_an_absent_row(X):
     weights[::4] = 0.0
     kept = weights > 0
     _assert_same_rows(rows_of(X, weights), rows_of(X[kept], weights[kept]))
+
+
+def test_row_of_weight_zero_needs_no_copy_of_the_others(small_chunks):
+    X = np.random.default_rng(0).normal(size=(400, 200))
+    weights = np.r_[0.0, np.ones(399)]
+    tracemalloc.start()
+    rows_of(X, weights)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 0.5 * X.nbytes
 
 
 def test_canonical_rows_have_mean_weight_one(X):

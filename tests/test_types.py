@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from skvae.table._types import kind_of, pandas_type, polars_type, text_of, zone_of
-
-pa = pytest.importorskip("pyarrow")
 
 OF_PANDAS = {
     "number": [

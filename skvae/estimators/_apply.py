@@ -1,8 +1,9 @@
-"""A trained model and arrays of any length → answers, chunk by chunk."""
+"""A trained model and arrays of any length → answers, as much at a time as fits."""
 
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -10,23 +11,67 @@ from torch import Tensor
 
 from skvae._model import Model
 from skvae.likelihoods import LikelihoodModel
-from skvae.table import Batch, Cells
+from skvae.table import Batch, Cells, can_be_shared
 
-CHUNK_ROWS = 4096
+MOST_BYTES = 1 << 27
+"""Memory for what is computed of some rows, or draws of z, at a time."""
+
+MOST_ROWS = 2048
+"""More rows at a time would be slower: their arrays leave the processor's caches."""
+
+N_ARRAYS = 16
+"""How many arrays as wide as the model, float64, are in use at a time."""
+
+Pair = tuple[Tensor, Tensor]
+
+_doubled: WeakKeyDictionary[Model, list[Pair]] = WeakKeyDictionary()
+"""Parameters as they were when they were converted to float64, and in float64."""
+
+
+def most_at_once(model: Model) -> int:
+    """Return how many rows, or draws of z, are computed at a time."""
+    fits = MOST_BYTES // (8 * N_ARRAYS * model.width)
+    return max(1, min(fits, MOST_ROWS))
+
+
+def _in_float64(model: Model) -> Model:
+    """Return the model with all its numbers in float64.
+
+    Parameters are converted again only if they have changed, in whatever way. All else
+    is small, and copied at every call.
+    """
+    tensors = [*model.parameters(), *model.buffers()]
+    singles = [t for t in tensors if t.is_floating_point() and t.dtype != torch.float64]
+    pairs = _doubled.get(model, [])
+    if not _are_of(singles, pairs):
+        pairs = [(t.detach().clone(), t.detach().double()) for t in singles]
+        _doubled[model] = pairs
+    memo = {id(t): t for t in tensors}
+    memo |= {id(t): double for t, (_, double) in zip(singles, pairs, strict=True)}
+    return copy.deepcopy(model, memo)
+
+
+def _are_of(tensors: list[Tensor], pairs: list[Pair]) -> bool:
+    """Return whether tensors hold what they did when they were converted."""
+    return len(tensors) == len(pairs) and all(
+        t.device == before.device and t.dtype == before.dtype and torch.equal(t, before)
+        for t, (before, _) in zip(tensors, pairs, strict=True)
+    )
 
 
 def _in_type(model: Model, dtype: np.dtype) -> Model:
-    """Return a copy of the model, in a floating-point type.
+    """Return the model in a floating-point type.
 
     Float64 rows are answered in float64: float32 products round differently in batches
     of different shapes, which would make a row's answer depend on others.
     """
-    return copy.copy(model) if dtype == np.float32 else copy.deepcopy(model).double()
+    return model if dtype == np.float32 else _in_float64(model)
 
 
 def _as_tensor(X: np.ndarray, dtype: np.dtype) -> Tensor:
     """Return an array as a tensor, without a copy where torch can do without."""
-    return torch.from_numpy(np.require(X, dtype, ["C", "W"]))
+    X = X.astype(dtype, copy=False)
+    return torch.from_numpy(X if can_be_shared(X) else X.copy())
 
 
 @contextmanager
@@ -52,7 +97,7 @@ def map_rows(
     model: Model,
     function: Callable[[Model, Batch], Tensor],
     cells: Cells,
-    n_rows: int = CHUNK_ROWS,
+    n_draws: int = 1,
 ) -> np.ndarray:
     """Return function(model, batch) of all rows, in the floating-point type of cells.
 
@@ -62,13 +107,13 @@ def map_rows(
     function : callable
         Gives (B, ...) for a batch of B rows.
     cells : Cells
-    n_rows : int, default=4096
-        Most rows at a time.
+    n_draws : int, default=1
+        How many draws of z for each row the function decodes at a time.
     """
     dtype = np.dtype(np.float32 if cells.dtype == np.float32 else np.float64)
     model = _in_type(model, dtype)
     answers = np.empty(0)
-    for part in cells.slices(n_rows):
+    for part in cells.slices(max(1, most_at_once(model) // n_draws)):
         x = _as_tensor(model.likelihood.prepare(cells[part]), dtype)
         answer = function(model, Batch.of(x.to(model.device), cells.has_missing))
         if not part.start:
@@ -79,14 +124,12 @@ def map_rows(
 
 @own_modes(inference=True)
 def decode(
-    model: Model,
-    Z: np.ndarray,
-    function: Callable[[LikelihoodModel, Tensor], Tensor],
-    n_rows: int = CHUNK_ROWS,
+    model: Model, Z: np.ndarray, function: Callable[[LikelihoodModel, Tensor], Tensor]
 ) -> np.ndarray:
     """Return function(likelihood, outputs) at a user's points, in the type of `Z`."""
     model = _in_type(model, Z.dtype)
     answers = np.empty((len(Z), model.likelihood.n_features), dtype=Z.dtype)
+    n_rows = most_at_once(model)
     for begin in range(0, len(Z), n_rows):
         part = slice(begin, begin + n_rows)
         z = model.to_network(_as_tensor(Z[part], Z.dtype).to(model.device))

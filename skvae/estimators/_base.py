@@ -39,7 +39,7 @@ from skvae.likelihoods import (
 )
 from skvae.networks import ACTIVATIONS, Network
 from skvae.schedules import Schedule, as_weight
-from skvae.table import Batches, canonical_rows, resolve_device
+from skvae.table import Batches, canonical_rows, plain, resolve_device
 from skvae.training import SOLVERS, Plan, Training, end_fit, start
 
 AUTO, COUNT = StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")
@@ -190,7 +190,7 @@ class LatentTransformer(
         """
         check_is_fitted(self)
         like = Z
-        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
+        Z = check_array(plain(Z), dtype=[np.float64, np.float32], input_name="Z")
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"Z must have {self.n_components_} columns, one per component. Got "

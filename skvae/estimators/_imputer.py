@@ -11,19 +11,31 @@ from skvae._sklearn import (
 from skvae.estimators._base import AUTO, COUNT, refuse_sparse, unchanged_on_error
 from skvae.estimators._impute import STATISTICS
 from skvae.estimators._inner import DensityEstimator
-from skvae.estimators._vae import N_PROPOSALS
+from skvae.estimators._recipe import n_epochs
 from skvae.likelihoods import BY_KIND, Gaussian, learn_columns
+from skvae.objectives import IWAE
 from skvae.table import library_of, with_columns
 
 INDICATOR = "missingindicator_"
 """Prefix of the names of indicator columns, as in scikit-learn."""
 
-DEFAULT_MODEL = {
-    "objective": "iwae",
-    "hidden_fraction": 0.5,
-    "validation_fraction": 0.1,
-}
-"""Parameters of the default model that differ from those of `VAETransformer`."""
+BATCH_SIZE, N_STEPS, MOST_EPOCHS = 256, 2000, 150
+"""Rows per step of the default model, and the limits of its epochs.
+
+With 8 draws they give the errors of 128 rows, 300 epochs and 20 draws in a third of the
+time, in the mean over ten tables.
+"""
+
+
+def default_model():
+    """Return what the default model has other than `VAETransformer`."""
+    return {
+        "objective": IWAE(n_draws=8),
+        "hidden_fraction": 0.5,
+        "validation_fraction": 0.1,
+        "batch_size": BATCH_SIZE,
+        "learning_rate": 0.006,
+    }
 
 
 class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
@@ -44,9 +56,10 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
         Number of latent components of the default model. `"auto"`: half the number of
         columns.
     estimator : VAETransformer, default=None
-        The model to fit. None: a :class:`VAETransformer` with `objective="iwae"`,
+        The model to fit. None: a :class:`VAETransformer` with `objective=IWAE(8)`,
         `hidden_fraction=0.5`, few held-out rows (`validation_fraction=0.1`: they are
-        imputed worse than others), and this estimator's `n_components`, `likelihood`,
+        imputed worse than others), large steps (`batch_size=256`,
+        `learning_rate=0.006`), and this estimator's `n_components`, `likelihood`,
         `max_iter` and `handle_unknown`. If an estimator is given, these must have their
         defaults, or its values: set its own parameters instead, such as
         `estimator__n_components`.
@@ -58,13 +71,15 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
     statistic : {"mean", "median", "mode"}, default="mean"
         What to fill in; see :meth:`VAETransformer.impute`. Categories get
         the most likely one, levels the median, whatever the statistic.
-    n_proposals : int, default=1024
-        Number of draws of z per row over which a missing cell is averaged.
+    n_proposals : "auto" or int, default="auto"
+        Number of draws of z per row over which a missing cell is averaged. `"auto"`: as
+        in :meth:`VAETransformer.impute`, 64 to 1,024, as many as a row needs.
     add_indicator : bool, default=False
         Append a column for each column with missing cells in `fit`, which says where
         cells were missing.
     max_iter : "auto" or int, default="auto"
-        Largest number of epochs.
+        Largest number of epochs. `"auto"`: of the default model, as many as take 2,000
+        steps, at least 10 and at most 150; of a model that is given, its own.
     handle_unknown : {"error", "missing"}, default="error"
         Whether a category that was not seen in `fit` is an error or a missing cell,
         which is imputed.
@@ -118,7 +133,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
         **DensityEstimator._parameter_constraints,
         "n_components": [AUTO, COUNT],
         "statistic": [StrOptions(set(STATISTICS))],
-        "n_proposals": [COUNT],
+        "n_proposals": [AUTO, COUNT],
         "add_indicator": ["boolean"],
     }
 
@@ -129,7 +144,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
         estimator=None,
         likelihood="auto",
         statistic="mean",
-        n_proposals=N_PROPOSALS,
+        n_proposals="auto",
         add_indicator=False,
         max_iter="auto",
         handle_unknown="error",
@@ -167,7 +182,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
         """
         self._validate_params()
         refuse_sparse(X)
-        model = self._inner_model(**DEFAULT_MODEL)
+        model = self._inner_model(**default_model())
         if self.estimator is None:
             # Some columns of numbers can be predicted better than others.
             own_noise = Gaussian(noise="column")
@@ -179,6 +194,9 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
         cells, known = learn_columns(model, X, model.handle_unknown)
         if model.n_components == "auto":
             model.n_components = max(1, cells.shape[1] // 2)
+        if self.estimator is None and model.max_iter == "auto":
+            limits = (BATCH_SIZE, N_STEPS, MOST_EPOCHS)
+            model.max_iter = n_epochs(cells.shape[0], *limits)
         weights = check_sample_weight(sample_weight, cells)
         self._fit_model(model, cells, known, weights, X)
         self.indicated_ = np.flatnonzero(np.isnan(cells[:]).any(axis=0))

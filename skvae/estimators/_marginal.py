@@ -28,7 +28,7 @@ class Marginal:
 
         def squares(X: np.ndarray, weights: np.ndarray) -> torch.Tensor:
             batch = self._batch(X, rows.has_missing)
-            h = self.model.encoder_inputs(batch.x, batch.observed).double()
+            h = self.model.encoder_inputs(batch.x, batch.observed)
             return torch.from_numpy(weights) @ (h - usual).square()
 
         variance = rows.reduce(squares)
@@ -37,7 +37,8 @@ class Marginal:
         self.model.double()
 
     def _batch(self, X: np.ndarray, has_missing: bool) -> Batch:
-        return Batch.of(torch.from_numpy(self.model.prepare(X)), has_missing)
+        x = self.model.prepare(X).astype(np.float64, copy=False)
+        return Batch.of(torch.from_numpy(x), has_missing)
 
     @torch.inference_mode()
     def log_prob(self, cells: Cells) -> np.ndarray:
@@ -47,7 +48,7 @@ class Marginal:
         for part in row_slices(*cells.shape):
             batch = self._batch(cells[part], cells.has_missing)
             outputs = usual.expand(len(batch), -1)
-            log_prob = self.model.log_prob(outputs, batch.x.double(), batch.observed)
+            log_prob = self.model.log_prob(outputs, batch.x, batch.observed)
             scores[part] = log_prob.numpy()
         return scores
 

@@ -63,8 +63,9 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
         What a column is; see :class:`VAETransformer`.
     max_iter : "auto" or int, default="auto"
         Largest number of epochs.
-    n_draws : int, default=128
-        Number of draws of z from which a density is estimated, the same for all rows.
+    n_draws : "auto" or int, default="auto"
+        Number of draws of z from which a density is estimated. `"auto"`: as in
+        :meth:`VAETransformer.score_samples`, 16 to 128, as many as a row needs.
     handle_unknown : {"error", "missing"}, default="error"
         Whether a category that was not seen in `fit` is an error or a missing cell.
     random_state : int, RandomState instance or None, default=None
@@ -114,7 +115,7 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
         **DensityEstimator._parameter_constraints,
         "contamination": [AUTO, Interval(Real, 0, 0.5, closed="right")],
         "trim": [Interval(Real, 0, 0.5, closed="both")],
-        "n_draws": [COUNT],
+        "n_draws": [AUTO, COUNT],
     }
 
     def __init__(
@@ -126,7 +127,7 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
         trim=0.1,
         likelihood="auto",
         max_iter="auto",
-        n_draws=128,
+        n_draws="auto",
         handle_unknown="error",
         random_state=None,
         verbose=False,

@@ -26,6 +26,13 @@ HIDDEN_FRACTION = 1.0
 """Largest fraction of the cells that a default fit hides, where cells are missing."""
 
 
+def n_epochs(
+    n_rows: int, batch_size: int, n_steps: int = N_STEPS, most: int = 300
+) -> int:
+    """Return how many epochs take a number of steps, at least 10 and at most `most`."""
+    return min(most, max(10, round(n_steps * batch_size / n_rows)))
+
+
 def resolve(params: Mapping[str, Any], n_rows: int, missing: bool) -> dict[str, Any]:
     """Return the settings of a fit, with every "auto" replaced by its formula.
 
@@ -53,8 +60,7 @@ def resolve(params: Mapping[str, Any], n_rows: int, missing: bool) -> dict[str, 
     # Fewer than 200 rows cannot tell good states from lucky ones, but small sets cannot
     # spare as many.
     held_out = min(0.2, max(0.1, 200 / n_rows))
-    epochs = min(300, max(10, round(N_STEPS * batch_size / n_rows)))
-    max_iter = int(given("max_iter", epochs))
+    max_iter = int(given("max_iter", n_epochs(n_rows, batch_size)))
     return {
         "learning_rate": as_learning_rate(params["learning_rate"]),
         "batch_size": batch_size,

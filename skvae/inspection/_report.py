@@ -96,6 +96,9 @@ class FitReport:  # numpydoc ignore=PR02
         decoded = estimator.inverse_transform(estimator.transform(X_test))
         scaler = StandardScaler().fit(X)
         train, test = scaler.transform(X), scaler.transform(X_test)
+        # Constant columns have no density, nor anything to reconstruct.
+        varying = (scaler.var_ > 0.0) | (scaler.var_.max() == 0.0)
+        train, test = train[:, varying], test[:, varying]
         pca = PCA(min(estimator.n_components_, *train.shape)).fit(train)
         projected = pca.inverse_transform(pca.transform(test))
         has_density = pca.n_components_ < min(train.shape) and pca.noise_variance_ > 0
@@ -104,9 +107,9 @@ class FitReport:  # numpydoc ignore=PR02
         is_normal = is_normal and likelihood.preparation_kind == "standard"
         log_likelihood_pca = np.nan
         if has_density and is_normal:
-            log_likelihood_pca = pca.score(test) - np.log(scaler.scale_).sum()
+            log_likelihood_pca = pca.score(test) - np.log(scaler.scale_[varying]).sum()
         return cls(
-            r2=_r2(test, scaler.transform(decoded)),
+            r2=_r2(test, scaler.transform(decoded)[:, varying]),
             r2_pca=_r2(test, projected),
             log_likelihood=estimator.score(X_test),
             log_likelihood_pca=float(log_likelihood_pca),

@@ -146,10 +146,8 @@ def _sizes_of_coded(parts: list[Part], layout: Layout) -> dict[int, int | None]:
         for column in (layout.columns[j] for j in positions):
             _check_kind(spec, column)
         if spec.size_parameter:
-            size = getattr(spec, spec.size_parameter)
-            given: Any = None if isinstance(size, str) else size
-            spread = np.broadcast_to(given, len(positions)).tolist()
-            sizes |= zip(positions, spread, strict=True)
+            given = spec.given_sizes(len(positions))
+            sizes |= zip(positions, given, strict=True)
     return dict(sorted(sizes.items()))
 
 
@@ -178,17 +176,16 @@ def _sized(spec: Likelihood, columns: list[int], layout: Layout) -> Likelihood:
         return spec
     # Without any category, all cells are missing; one stands for it.
     sizes = [max(1, len(layout.columns[j].categories)) for j in columns]
-    said: Any = getattr(spec, name)
-    if not isinstance(said, str):
-        given = np.broadcast_to(said, len(columns)).tolist()
-        for j, size, n_given in zip(columns, sizes, given, strict=True):
-            if size != n_given:
-                raise ValueError(
-                    f"{name} must be the number of categories of column "
-                    f"{layout.columns[j].label}, {size}. Got {n_given}. Set "
-                    f"{name}='auto', and to have categories that do not occur, make it "
-                    "a categorical type that lists them."
-                )
+    for j, size, given in zip(
+        columns, sizes, spec.given_sizes(len(columns)), strict=True
+    ):
+        if given not in (None, size):
+            raise ValueError(
+                f"{name} must be the number of categories of column "
+                f"{layout.columns[j].label}, {size}. Got {given}. Set {name}='auto', "
+                "and to have categories that do not occur, make it a categorical type "
+                "that lists them."
+            )
     return clone(spec).set_params(**{name: sizes})
 
 

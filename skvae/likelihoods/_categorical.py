@@ -8,7 +8,11 @@ from torch import Tensor
 
 from skvae.likelihoods._codes import CodesLikelihood, CodesModel
 from skvae.likelihoods._contract import Where
+from skvae.likelihoods._draws import uniform
 from skvae.likelihoods._linearization import Linearization
+
+LONG = 32
+"""Number of categories from which on a softmax is fastest along the last axis."""
 
 
 class _CategoricalModel(CodesModel):
@@ -16,15 +20,21 @@ class _CategoricalModel(CodesModel):
 
     preparation_kind = "one_hot"
     link_kind = "categories"
+    free_padding = 128
 
     def __init__(self, n_categories: Sequence[int]) -> None:
         super().__init__(n_categories)
         self.n_inputs = self.n_outputs = self.n_total
-        # Of categories by columns (C, D), flat: which is the fast order for a softmax.
-        padding = torch.zeros(self.is_padding.T.shape)
-        padding = padding.masked_fill_(self.is_padding.T, -torch.inf)
+        # A softmax is fast along a long last axis; along a short one that is not last.
+        self.axis = -1 if self.is_padding.shape[1] >= LONG else -2
+        is_padding = self.is_padding if self.axis == -1 else self.is_padding.T
+        position = self.position if self.axis == -1 else self.position.T
+        padding = torch.zeros(is_padding.shape).masked_fill_(is_padding, -torch.inf)
         self.register_buffer("padding", padding, persistent=False)
-        at = self.code_of * self.n_features + self.column_of
+        self.register_buffer("source", position.flatten(), persistent=False)
+        # The inverse: where each output is among those that are padded.
+        at = torch.arange(padding.numel())[~is_padding.flatten()]
+        at = at[torch.argsort(self.source[at])]
         self.register_buffer("at", at, persistent=False)
 
     def preparation_arrays(self) -> dict[str, Any]:
@@ -40,23 +50,38 @@ class _CategoricalModel(CodesModel):
         """Return the log-softmax of each column's logits."""
         return self.padded(outputs, -torch.inf).log_softmax(-1)
 
+    def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return the log-mass of each cell's category."""
+        masses = self.log_masses(outputs)
+        codes = x.long().unsqueeze(-1).expand(*masses.shape[:-1], 1)
+        return masses.gather(-1, codes).squeeze(-1)
+
     def loss_and_gradient(
         self, outputs: Tensor, x: Tensor, sample_weights: Tensor, observed: Where = None
     ) -> tuple[Tensor, Tensor]:
         """Return the cross-entropy, and masses minus one-hot rows as gradient."""
         x = x if observed is None else self.fill(x, observed)
-        codes = x.long().unsqueeze(-2)
-        logits = outputs.index_select(-1, self.position.T.flatten())
+        codes = x.long().unsqueeze(self.axis)
+        logits = outputs.index_select(-1, self.source)
         logits = logits.unflatten(-1, self.padding.shape) + self.padding
-        masses = logits.log_softmax(-2)
-        losses = -masses.gather(-2, codes).squeeze(-2)
-        hits = -torch.ones_like(losses).unsqueeze(-2)
-        gradient = masses.exp_().scatter_add_(-2, codes, hits).flatten(-2)
+        masses = logits.log_softmax(self.axis)
+        losses = -masses.gather(self.axis, codes).squeeze(self.axis)
+        hits = -torch.ones_like(losses).unsqueeze(self.axis)
+        gradient = masses.exp_().scatter_add_(self.axis, codes, hits).flatten(-2)
         weights = sample_weights[:, None]
         if observed is not None:
             losses = torch.where(observed, losses, 0.0)
             weights = weights * observed.index_select(-1, self.column_of)
         return losses.sum(-1), gradient.index_select(-1, self.at) * weights
+
+    def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Return codes, the quantiles at uniform numbers."""
+        cumulated = self.log_masses(outputs).exp_().cumsum(-1)
+        u = uniform(cumulated[..., 0], generator).unsqueeze(-1)
+        codes = torch.searchsorted(cumulated, u, right=True).squeeze(-1)
+        # The last category takes what rounding leaves of the total.
+        last = self.is_padding.logical_not().sum(-1) - 1
+        return torch.minimum(codes, last).to(outputs.dtype)
 
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return one minus the probability of each cell's category."""

@@ -1,6 +1,7 @@
 """What columns of codes 0, 1, ..., C - 1 have in common."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,19 @@ from sklearn.base import clone
 from torch import Tensor
 
 from skvae.likelihoods._contract import Likelihood, LikelihoodModel
-from skvae.likelihoods._draws import uniform
+from skvae.likelihoods._side_by_side import SideBySideModel
 from skvae.table import Cells, Rows, as_cells
 
 
 class CodesModel(LikelihoodModel):
-    """Columns of codes, each with a number of categories of its own.
+    """Columns of codes, of similar numbers of categories.
 
     A value per category is kept flat, column after column, (n_inputs,) or padded to
     the largest number of categories, (D, C).
     """
+
+    free_padding: int
+    """Padding that costs no more than a second model beside the first."""
 
     def __init__(self, n_categories: Sequence[int]) -> None:
         super().__init__()
@@ -38,6 +42,11 @@ class CodesModel(LikelihoodModel):
             self.register_buffer(name, value, persistent=False)
         frequency = torch.ones(self.n_total, dtype=torch.float64) / sizes[column_of]
         self.register_buffer("frequency", frequency)
+
+    @property
+    def width(self) -> int:
+        """Most values of a row that a method computes together: of all categories."""
+        return self.is_padding.numel()
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn how frequent categories are, each as if half a row more had it."""
@@ -59,6 +68,8 @@ class CodesModel(LikelihoodModel):
 
     def padded(self, values: Tensor, padding: float) -> Tensor:
         """Return values (..., n_total) as (..., D, C), with padding."""
+        if self.position.numel() == self.n_total:
+            return values.unflatten(-1, self.position.shape)
         padded = values.index_select(-1, self.position.flatten())
         padded = padded.unflatten(-1, self.position.shape)
         return padded.masked_fill(self.is_padding, padding)
@@ -67,24 +78,30 @@ class CodesModel(LikelihoodModel):
         """Return the log-mass of every category, (..., D, C)."""
         raise NotImplementedError
 
-    def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return the log-mass of each cell's category."""
-        masses = self.log_masses(outputs)
-        codes = x.long().unsqueeze(-1).expand(*masses.shape[:-1], 1)
-        return masses.gather(-1, codes).squeeze(-1)
-
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the codes of the most likely categories."""
         return self.log_masses(outputs).argmax(-1).to(outputs.dtype)
 
-    def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Return codes, the quantiles at uniform numbers."""
-        cumulated = self.log_masses(outputs).exp().cumsum(-1)
-        # The last category takes what rounding leaves of the total.
-        last = self.is_padding.logical_not().sum(-1) - 1
-        u = uniform(cumulated[..., 0], generator).unsqueeze(-1)
-        codes = torch.minimum((u >= cumulated).sum(-1), last)
-        return codes.to(outputs.dtype)
+
+def similar(sizes: Sequence[int], free_padding: int) -> list[list[int]]:
+    """Return groups of columns, by their numbers of categories.
+
+    Padded to the largest of their group, columns have at most twice as many
+    categories in all, and `free_padding` for each group.
+    """
+
+    def power(column: int) -> int:
+        return sizes[column].bit_length()
+
+    groups: list[list[int]] = []
+    by_size = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
+    for _, columns in groupby(by_size, power):
+        group = list(columns)
+        if groups and len(group) * sizes[groups[-1][0]] <= free_padding:
+            groups[-1] += group
+        else:
+            groups.append(group)
+    return [sorted(group) for group in groups]
 
 
 class CodesLikelihood(Likelihood):
@@ -95,31 +112,38 @@ class CodesLikelihood(Likelihood):
     """
 
     size_parameter: str
+    _model: type[CodesModel]
 
     def resolve(self, X: Cells | np.ndarray) -> Likelihood:
         """Return the spec with the number of categories of each column."""
-        sizes: Any = getattr(self, self.size_parameter)
-        if isinstance(sizes, str):
+        sizes = self.given_sizes(X.shape[1])
+        if None in sizes:
             _, high = as_cells(X).column_ranges()
             # Values that are not codes are refused when the domain is checked.
-            sizes = np.nan_to_num(high).clip(0, 2**31).astype(int) + 1
-        sizes = np.broadcast_to(sizes, X.shape[1]).tolist()
+            sizes = (np.nan_to_num(high).clip(0, 2**31).astype(int) + 1).tolist()
         return clone(self).set_params(**{self.size_parameter: sizes})
 
     def build(self, n_features: int) -> LikelihoodModel:
-        """Return a model for `n_features` columns, without statistics yet."""
-        return self._model(self._sizes(n_features))
+        """Return a model for `n_features` columns, without statistics yet.
 
-    def _sizes(self, n_features: int) -> list[int]:
-        """Return the number of categories of each column."""
-        sizes: Any = getattr(self, self.size_parameter)
-        if isinstance(sizes, str):
+        Columns of very different numbers of categories are modelled apart, so that
+        time and memory follow the sum of these numbers.
+        """
+        sizes: Any = self._sizes(n_features)
+        groups = similar(sizes, self._model.free_padding)
+        models: list[Any] = [self._model([sizes[j] for j in group]) for group in groups]
+        return models[0] if len(models) == 1 else SideBySideModel(models, groups)
+
+    def _sizes(self, n_features: int) -> Sequence[int | None]:
+        """Return the number of categories of each column, which must be known."""
+        sizes = self.given_sizes(n_features)
+        if None in sizes:
             raise ValueError(
                 f"{type(self).__name__} likelihood requires {self.size_parameter} "
-                f"before it is built. Got {sizes!r}. Call resolve(X) first, or give "
-                "the number."
+                "before it is built. Got 'auto'. Call resolve(X) first, or give the "
+                "number."
             )
-        return np.broadcast_to(sizes, n_features).tolist()
+        return sizes
 
     @property
     def _remedy(self) -> str:  # type: ignore[override]

@@ -1,7 +1,8 @@
 """The contract of likelihoods: the spec that users pass, and the model it builds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
+from numbers import Integral
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +172,16 @@ class LikelihoodModel(nn.Module):
     # What follows
 
     @property
+    def width(self) -> int:
+        """Most values of a row that a method computes together."""
+        return max(self.n_features, self.n_inputs, self.n_outputs)
+
+    @property
+    def n_constant(self) -> int:
+        """Number of columns that are told apart as constant: outputs do not matter."""
+        return 0
+
+    @property
     def keeps_units(self) -> bool:
         """Whether model units are those of `X`, so that nothing is prepared."""
         return PREPARATIONS[self.preparation_kind].units is as_they_are
@@ -209,23 +220,6 @@ class LikelihoodModel(nn.Module):
         """
         return self.link().cells(outputs)
 
-    def average(self, outputs: Tensor, weights: Tensor) -> Tensor:
-        """Return the expected cells, (B, D), of a mixture, in the units of `X`.
-
-        For categories it is the most likely one, for levels the median.
-
-        Parameters
-        ----------
-        outputs : Tensor of shape (S, B, n_outputs)
-        weights : Tensor of shape (S, B)
-            Of the S draws of each row's mixture; they sum to one.
-        """
-
-        def mix(values: Tensor) -> Tensor:
-            return torch.einsum("sb,sb...->b...", weights.double(), values.double())
-
-        return self.link().cells(outputs, mix)
-
 
 class Likelihood(BaseEstimator):
     """Base of all likelihood specs."""
@@ -248,6 +242,26 @@ class Likelihood(BaseEstimator):
             if repr(value) != repr(defaults[name].default)
         ]
         return f"{type(self).__name__}({', '.join(said)})"
+
+    def given_sizes(self, n_features: int) -> Sequence[int | None]:
+        """Return what `size_parameter` says of each column, None where it is "auto".
+
+        Raises ValueError where the parameter is invalid.
+        """
+        name: Any = self.size_parameter
+        sizes: Any = getattr(self, name)
+        if isinstance(sizes, str) and sizes == "auto":
+            return [None] * n_features
+        is_list = isinstance(sizes, Sequence | np.ndarray) and not isinstance(
+            sizes, str
+        )
+        each = list(sizes) if is_list else [sizes] * n_features
+        if len(each) != n_features or not all(map(_is_positive, each)):
+            raise ValueError(
+                f"{name} of {type(self).__name__} must be 'auto', a positive integer, "
+                f"or a list of one for each of the {n_features} columns. Got {sizes!r}."
+            )
+        return list(map(int, each))
 
     def resolve(self, X: Cells | np.ndarray) -> "Likelihood":
         """Return the spec with everything set that the model's size depends on.
@@ -287,9 +301,11 @@ class Likelihood(BaseEstimator):
         outside = self._outside(X)
         if np.any(outside):
             row, column = np.argwhere(outside)[0]
+            # As many digits as tell the value from a whole number.
+            value = str(X[row, column]).removesuffix(".0")
             raise ValueError(
                 f"{type(self).__name__} likelihood requires {self._domain(column)}. "
-                f"Got {X[row, column]:.6g} in column {name_of(int(column))}. "
+                f"Got {value} in column {name_of(int(column))}. "
                 f"{self._remedy}"
             )
 
@@ -305,3 +321,8 @@ class Likelihood(BaseEstimator):
     def _domain(self, column: int) -> str:
         """Return what a column requires."""
         raise NotImplementedError
+
+
+def _is_positive(value: Any) -> bool:
+    """Return whether a value is an integer above zero; True is none."""
+    return isinstance(value, Integral) and int(value) > 0 and value is not True

@@ -8,10 +8,14 @@ from torch import Tensor
 
 from skvae.likelihoods import _forms as forms
 from skvae.likelihoods._contract import Likelihood, LikelihoodModel
+from skvae.likelihoods._draws import poisson
 from skvae.likelihoods._forms import TORCH
 from skvae.likelihoods._linearization import Linearization
 from skvae.likelihoods._statistics import column_means, column_moments
 from skvae.table import Rows
+
+LARGEST_COUNT = 2**53
+"""Up to here every whole number is a float64."""
 
 LEAST_SLOPE = 0.05
 """Bound on the change of log1p(mean) with log(mean), for rare counts."""
@@ -79,6 +83,10 @@ class CountsModel(LikelihoodModel):
         expected = torch.log1p(self.mean(outputs).to(x.dtype))
         return (inputs - expected) / self.input_std.to(x.dtype)
 
+    def draw_around(self, rate: Tensor, generator: torch.Generator) -> Tensor:
+        """Return Poisson draws, those beyond the domain as its largest count."""
+        return poisson(rate, generator).clamp_max(LARGEST_COUNT)
+
     def linearized(self) -> Linearization:
         r"""Return logarithms of the mean counts, with the slope of the inputs there.
 
@@ -93,6 +101,7 @@ class CountsModel(LikelihoodModel):
 class CountsLikelihood(Likelihood):
     """Base of the specs of columns of counts."""
 
+    _parameter_constraints: dict = {"size_factor": ["boolean"]}
     _remedy = (
         "Pass counts before any normalization, or use likelihood='gaussian' or "
         "'log_normal'."
@@ -102,7 +111,7 @@ class CountsLikelihood(Likelihood):
         self.size_factor = size_factor
 
     def _outside(self, X: np.ndarray) -> np.ndarray:
-        return (X < 0) | (X % 1 > 0)
+        return (X < 0) | (X > LARGEST_COUNT) | (X > np.floor(X))
 
     def _domain(self, column: int) -> str:
-        return "whole numbers >= 0"
+        return "whole numbers from 0 to 2**53"

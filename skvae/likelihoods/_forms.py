@@ -4,6 +4,7 @@ Each kind is written once, in names that NumPy and torch share, so that both com
 same. Other libraries need tables of their own beside these.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -23,6 +24,9 @@ LARGEST_LOG = 700.0
 LARGEST_LOG_MEAN = 40.0
 """Bound on the logarithm of an expected count, so that losses stay finite."""
 
+ROUNDING = 1e-14
+"""Relative difference up to which a cell is the constant of its column."""
+
 SMALL = 0.1
 """Below this, series in u are exact to rounding and quotients in u are not."""
 
@@ -40,6 +44,7 @@ NUMPY = SimpleNamespace(
         "log_softmax": scipy.special.log_softmax,
         "select": lambda a, index: a.take(index, axis=-1),
         "sigmoid": scipy.special.expit,
+        "softmax": scipy.special.softmax,
         "tensor_split": np.split,
     }
 )
@@ -230,6 +235,20 @@ def _columns_filled(xp: Any, x: Array, a: Arrays, observed: Array) -> Array:
     return xp.select(xp.concatenate(filled, -1), a["order"])
 
 
+def _apart_units(xp: Any, X: Array, a: Arrays) -> Array:
+    """Return cells of constant columns as 0, or 1 where they have changed."""
+    X = xp.double(X)
+    differs = xp.abs(X - a["value"]) > ROUNDING * xp.abs(a["value"])
+    changed = differs & (X != a["rounded"])
+    # NaN stays NaN.
+    changed = xp.like(changed, X) + 0.0 * X
+    return xp.where(a["varies"], a["others"].units(X), changed)
+
+
+def _apart_inputs(xp: Any, x: Array, a: Arrays) -> Array:
+    return xp.where(a["varies"], a["others"].inputs(x), 0.0)
+
+
 class _Steps(NamedTuple):
     """Functions of one kind of preparation."""
 
@@ -251,6 +270,7 @@ PREPARATIONS = {
     "one_hot": _Steps(inputs=_one_hot),
     "levels": _Steps(inputs=_scaled),
     "log_counts": _Steps(inputs=_scaled_log_counts, fill=_filled_counts),
+    "apart": _Steps(_apart_units, _apart_inputs),
     "columns": _Steps(_columns_units, _columns_inputs, _columns_filled),
 }
 
@@ -311,8 +331,12 @@ def _inflated_counts(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
 
 
 def _categories(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
-    logits = xp.where(a["is_padding"], -xp.inf, outputs[..., a["position"]])
-    masses = mix(xp.exp(xp.log_softmax(logits, -1)))
+    position = a["position"]
+    if math.prod(position.shape) == outputs.shape[-1]:
+        logits = outputs.reshape(*outputs.shape[:-1], *position.shape)
+    else:
+        logits = xp.where(a["is_padding"], -xp.inf, outputs[..., position])
+    masses = mix(xp.softmax(logits, -1))
     return xp.like(xp.argmax(masses, -1), masses)
 
 
@@ -320,6 +344,10 @@ def _levels(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
     """Return the first levels that, with those below, have half of the mass."""
     cumulated = mix(xp.sigmoid(a["cuts"] - outputs[..., None]))
     return xp.like((cumulated < 0.5).sum(-1), cumulated)
+
+
+def _apart(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
+    return xp.where(a["varies"], a["others"].cells(outputs, mix), a["value"])
 
 
 def _columns(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
@@ -337,5 +365,6 @@ LINKS: dict[str, Callable[[Any, Array, Arrays, Mix], Array]] = {
     "inflated_counts": _inflated_counts,
     "categories": _categories,
     "levels": _levels,
+    "apart": _apart,
     "columns": _columns,
 }

@@ -23,13 +23,11 @@ class GaussianModel(StandardizedModel):
             return super().log_prob(outputs, x, observed)
         # Terms that do not depend on the cell are added to the sum.
         log_noise = self.noise()
-        squares = ((x - outputs) * torch.exp(-log_noise)).square().sum(-1)
-        constant = 0.5 * self.n_features * math.log(2 * math.pi)
-        jacobian = self.log_scale().sum().to(outputs.dtype)
-        noise = log_noise.expand(self.n_features).sum()
-        return -0.5 * squares - noise - constant - jacobian
+        precision = self.constants.hide(torch.exp(-log_noise))
+        squares = ((x - outputs) * precision).square().sum(-1)
+        return -0.5 * squares - self._constant(log_noise, x, None).to(outputs.dtype)
 
-    def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+    def cell_density(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return normal log-densities in the units of `X`."""
         log_noise = self.noise()
         squares = ((x - outputs) * torch.exp(-log_noise)).square()
@@ -40,35 +38,33 @@ class GaussianModel(StandardizedModel):
         self, outputs: Tensor, x: Tensor, sample_weights: Tensor, observed: Where = None
     ) -> tuple[Tensor, Tensor]:
         """Return minus the log-density, and its gradients in closed form."""
-        log_noise = self.noise()
+        log_noise, hide = self.noise(), self.constants.hide
         precision = torch.exp(-log_noise)
+        constant = self._constant(log_noise, x, observed)
         # A missing cell has no deviation.
         x = x if observed is None else torch.where(observed, x, outputs)
-        deviations = (outputs - x).mul_(precision)
+        deviations = (outputs - x).mul_(hide(precision))
         squares = torch.linalg.vecdot(deviations, deviations)
-        constant = self._constant(log_noise, observed)
         loss = 0.5 * squares + constant.to(squares.dtype)
         if len(log_noise) == 1:
-            n_cells = self.n_features if observed is None else observed.sum(-1)
+            n_varying = self.n_features - self.n_constant
+            n_cells = n_varying if observed is None else hide(observed).sum(-1)
             by_noise = sample_weights @ (n_cells - squares)
         else:
             counted = 1.0 if observed is None else observed.to(squares.dtype)
-            by_noise = sample_weights @ (counted - deviations.square())
+            by_noise = hide(sample_weights @ (counted - deviations.square()))
         self.noise.add_gradient(by_noise, log_noise)
         return loss, deviations.mul_(precision * sample_weights[:, None])
 
-    def _constant(self, log_noise: Tensor, observed: Tensor | None) -> Tensor:
-        """Return what the losses of cells have in common, summed over each row."""
-        if observed is not None:
-            cells = self.log_scale() + log_noise + 0.5 * math.log(2 * math.pi)
-            return observed.to(cells.dtype) @ cells
-        constant = self.log_scale().sum() + log_noise.expand(self.n_features).sum()
-        return constant + 0.5 * self.n_features * math.log(2 * math.pi)
+    def _constant(self, log_noise: Tensor, x: Tensor, observed: Where) -> Tensor:
+        """Return what losses of cells are at their mode, summed over each row."""
+        cells = self.log_scale() + log_noise + 0.5 * math.log(2 * math.pi)
+        return self.constants.sum_losses(cells, x, observed)
 
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return mean + std * normal noise, in the units of `X`."""
         loc = self.location(outputs)
-        return loc + self.std() * normal(loc, generator)
+        return self.constants.put(loc + self.std() * normal(loc, generator))
 
 
 class Gaussian(Likelihood):

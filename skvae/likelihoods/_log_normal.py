@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from skvae.likelihoods._contract import Likelihood, Where
+from skvae.likelihoods._draws import normal
 from skvae.likelihoods._forms import LARGEST_LOG
 from skvae.likelihoods._gaussian import GaussianModel
 from skvae.likelihoods._noise import NOISE
@@ -19,11 +20,12 @@ class _LogNormalModel(GaussianModel):
     link_kind = "log_normal"
 
     transform = staticmethod(np.log)
+    empty = 1.0
 
     def _log(self, x: Tensor) -> Tensor:
-        """Return log X of rows in model units."""
+        """Return log X of rows in model units, zero in place of constants."""
         unit, loc, scale = (t.to(x.dtype) for t in (self.unit, self.loc, self.scale))
-        return (loc + scale * x) * unit
+        return self.constants.hide((loc + scale * x) * unit)
 
     def log_prob(self, outputs: Tensor, x: Tensor, observed: Where = None) -> Tensor:
         """Return the log-density in the units of `X`, (..., B)."""
@@ -41,14 +43,14 @@ class _LogNormalModel(GaussianModel):
         log = log if observed is None else torch.where(observed, log, 0.0)
         return loss + log.sum(-1), gradient
 
-    def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+    def cell_density(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return log-densities in the units of `X`."""
-        return super().cell_log_prob(outputs, x) - self._log(x)
+        return super().cell_density(outputs, x) - self._log(x)
 
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the modes, exp(loc - std^2), float64."""
         loc = self.location(outputs).clamp(-LARGEST_LOG, LARGEST_LOG)
-        return torch.exp(loc - self.std().square())
+        return self.constants.put(torch.exp(loc - self.std().square()))
 
     def link_arrays(self) -> dict[str, Any]:
         """Return location and scale of the logarithm, and the noise."""
@@ -56,8 +58,9 @@ class _LogNormalModel(GaussianModel):
 
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return the exponential of a draw of the logarithm."""
-        log = super().draw(outputs, generator)
-        return log.clamp(-LARGEST_LOG, LARGEST_LOG).exp()
+        loc = self.location(outputs)
+        log = loc + self.std() * normal(loc, generator)
+        return self.constants.put(log.clamp(-LARGEST_LOG, LARGEST_LOG).exp())
 
 
 class LogNormal(Likelihood):

@@ -2,17 +2,19 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skvae.likelihoods._counts import CountsLikelihood, CountsModel
+from skvae.likelihoods._counts import LARGEST_COUNT, CountsLikelihood, CountsModel
+from skvae.likelihoods._deviance import (
+    log_counts,
+    log_factorial_excess,
+    log_gamma_excess,
+    negative_binomial_deviance,
+)
 from skvae.likelihoods._draws import gamma
 from skvae.likelihoods._forms import TORCH, expected_counts
 from skvae.likelihoods._statistics import column_means
 from skvae.table import Rows
-
-LARGE = 20.0
-"""Above this, Stirling's series is exact to rounding and differences are not."""
 
 SPEED = 20.0
 """How much faster than other parameters log(theta) is learned.
@@ -24,27 +26,6 @@ signal.
 
 LEAST_LEFT = 0.1
 """Least fraction of the excess variance that is left to noise at the start."""
-
-
-def log_rising(x: Tensor, theta: Tensor) -> Tensor:
-    r"""Return :math:`\log \Gamma(x + \theta) - \log \Gamma(\theta)`.
-
-    For large :math:`\theta` by Stirling's series, in which nothing large cancels.
-    """
-    direct = theta.clamp_max(LARGE)
-    direct = torch.lgamma(x + direct) - torch.lgamma(direct)
-    large = theta.clamp_min(LARGE)
-    total = x + large
-    series = (total - 0.5) * torch.log1p(x / large) - x + x * large.log()
-    series = series + _stirling(total) - _stirling(large)
-    return torch.where(theta < LARGE, direct, series)
-
-
-def _stirling(z: Tensor) -> Tensor:
-    """Return Stirling's series for log Gamma beyond its leading terms."""
-    inverse = 1.0 / z
-    squares = inverse.square()
-    return inverse * (1 / 12 - squares * (1 / 360 - squares * (1 / 1260)))
 
 
 class NegativeBinomialModel(CountsModel):
@@ -100,10 +81,10 @@ class NegativeBinomialModel(CountsModel):
 
     def count_log_prob(self, log_mean: Tensor, x: Tensor) -> Tensor:
         """Return log-masses of the negative binomial."""
-        theta = self.theta()
-        odds = log_mean - theta.log()
-        log_mass = log_rising(x, theta) - torch.lgamma(x + 1.0)
-        return log_mass - theta * F.softplus(odds) - x * F.softplus(-odds)
+        theta, log_x = self.theta(), log_counts(x)
+        at_mean = log_gamma_excess(x + theta) - log_gamma_excess(theta)
+        at_mean = at_mean - log_factorial_excess(x, log_x)
+        return at_mean - negative_binomial_deviance(log_mean, theta, x, log_x)
 
     def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return the log-masses."""
@@ -113,14 +94,14 @@ class NegativeBinomialModel(CountsModel):
         """Return the most likely counts."""
         theta, log_mean = self.theta(), self.log_mean(outputs)
         mode = (theta - 1.0) * (log_mean - theta.log()).exp()
-        return mode.floor().clamp(min=0.0)
+        return mode.floor().clamp(0.0, LARGEST_COUNT)
 
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Return Poisson draws of gamma draws."""
-        log_mean = self.log_mean(outputs)
-        theta = self.theta().expand_as(log_mean)
+        """Return Poisson draws of gamma draws, float64."""
+        log_mean = self.log_mean(outputs).double()
+        theta = self.theta().double().expand_as(log_mean)
         rate = gamma(theta, generator) * (log_mean.exp() / theta)
-        return torch.poisson(rate, generator=generator)
+        return self.draw_around(rate, generator)
 
 
 class NegativeBinomial(CountsLikelihood):  # numpydoc ignore=PR02
@@ -134,7 +115,8 @@ class NegativeBinomial(CountsLikelihood):  # numpydoc ignore=PR02
     :math:`\theta_j` for each column, so that the variance is :math:`\mu_j +
     \mu_j^2 / \theta_j` [1]_. The encoder sees standardized log(1 + X).
 
-    Domain: whole numbers >= 0. Link: log.
+    Domain: whole numbers from 0 to 2**53, all of which float64 can hold.
+    Link: log.
 
     Parameters
     ----------

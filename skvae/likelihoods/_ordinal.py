@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skvae.likelihoods._codes import CodesLikelihood, CodesModel
+from skvae.likelihoods._draws import uniform
 from skvae.likelihoods._linearization import Linearization
 from skvae.table import Rows
 
@@ -16,6 +17,7 @@ class _OrdinalModel(CodesModel):
     """Levels cut out of a logistic variable around the output of each column."""
 
     preparation_kind = link_kind = "levels"
+    free_padding = 1024
 
     def __init__(self, n_levels: Sequence[int]) -> None:
         super().__init__(n_levels)
@@ -44,9 +46,10 @@ class _OrdinalModel(CodesModel):
         """Return how far each cut but the first is above the one before."""
         return self.cuts[:, 1:].clamp(-15.0, 10.0).exp()
 
-    def _cumulated_cuts(self) -> Tensor:
-        """Return the cuts, in order, (D, C - 1)."""
-        return torch.cat((self.cuts[:, :1], self._gaps()), dim=1).cumsum(1)
+    def _cuts(self) -> Tensor:
+        """Return the cuts, in order, (D, C - 1); infinite where a column has none."""
+        cuts = torch.cat((self.cuts[:, :1], self._gaps()), dim=1).cumsum(1)
+        return cuts.masked_fill(self._is_last()[:, : self.n_cuts], torch.inf)
 
     def preparation_arrays(self) -> dict[str, Any]:
         """Return mean and standard deviation of the levels."""
@@ -54,53 +57,66 @@ class _OrdinalModel(CodesModel):
 
     def link_arrays(self) -> dict[str, Any]:
         """Return the cuts."""
-        cuts = self._cumulated_cuts().masked_fill(self._has_no_cut(), torch.inf)
-        return {"cuts": cuts}
+        return {"cuts": self._cuts()}
+
+    def _levels(self) -> tuple[Tensor, Tensor, Tensor]:
+        r"""Return the cuts below and above each level, and :math:`\log(1 - e^{l - u})`.
+
+        Each (D, C). The first level has no cut below, the last none above.
+        """
+        cuts, last = self._cuts(), self._is_last()
+        lower = F.pad(cuts, (1, 0), value=-torch.inf)
+        upper = F.pad(cuts, (0, 1), value=torch.inf)
+        # Differences of cuts may round to zero; the gaps themselves do not.
+        gaps = F.pad(torch.log(-torch.expm1(-self._gaps())), (1, 1))
+        lower, upper, gaps = (a[:, : last.shape[1]] for a in (lower, upper, gaps))
+        return lower, upper, gaps.masked_fill(last, 0.0)
 
     def log_masses(self, outputs: Tensor) -> Tensor:
-        r"""Return the log-mass of every level, (..., D, C).
-
-        With cuts :math:`l < u` around a level and the logistic function
-        :math:`\sigma`, :math:`\sigma(u) - \sigma(l) = \sigma(u) \sigma(-l)
-        (1 - e^{l - u})`, in which nothing cancels.
-        """
-        cuts = self._cumulated_cuts()
-        below = cuts - outputs.unsqueeze(-1)
-        upper, lower = F.logsigmoid(below), F.logsigmoid(-below)
-        # Differences of cuts may round to zero; the gaps themselves do not.
-        gaps = torch.log(-torch.expm1(-self._gaps()))
-        # The first level has no cut below, the last of each column none above.
-        lower = F.pad(lower, (1, 0))
-        gaps = F.pad(gaps, (1, 1))
-        last = self._is_last()
-        upper = F.pad(upper, (0, 1)).masked_fill(last, 0.0)
-        masses = (upper + lower + gaps.masked_fill(last, 0.0))[..., : last.shape[1]]
+        """Return the log-mass of every level, (..., D, C)."""
+        masses = _log_mass(outputs.unsqueeze(-1), *self._levels())
         return masses.masked_fill(self.is_padding, -torch.inf)
+
+    def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return the log-mass of each cell's level."""
+        codes = x.long().T
+        return _log_mass(outputs, *(a.gather(1, codes).T for a in self._levels()))
 
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return levels minus their expectation, in standard deviations."""
-        masses = self.log_masses(outputs).exp()
-        codes = torch.arange(masses.shape[-1], dtype=masses.dtype, device=masses.device)
-        return (x - masses @ codes) / self.level_std.to(x.dtype)
+        # That is how many cuts are expected below the variable.
+        expected = torch.sigmoid(outputs.unsqueeze(-1) - self._cuts()).sum(-1)
+        return (x - expected) / self.level_std.to(x.dtype)
+
+    def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Return how many cuts are below a draw of the logistic variable."""
+        variable = outputs + torch.logit(uniform(outputs, generator))
+        codes = torch.searchsorted(self._cuts(), variable.T.contiguous())
+        return codes.T.to(outputs.dtype)
 
     def linearized(self) -> Linearization:
         """Return zeros, with the slope of the expected level.
 
         At zero, the cuts give the frequencies of levels.
         """
-        above = torch.sigmoid(-self._cumulated_cuts().detach()).to(self.level_std)
-        slope = (above * (1.0 - above)).masked_fill(self._has_no_cut(), 0.0).sum(1)
+        above = torch.sigmoid(-self._cuts().detach()).to(self.level_std)
         # The floor bounds the outputs of nearly constant columns.
-        zeros, slope = torch.zeros_like(self.level_mean), slope.clamp_min(0.05)
+        slope = (above * (1.0 - above)).sum(1).clamp_min(0.05)
+        zeros = torch.zeros_like(self.level_mean)
         return Linearization(zeros, zeros, slope, self.level_std)
-
-    def _has_no_cut(self) -> Tensor:
-        """Return which cuts a column has too few levels for, (D, C - 1)."""
-        return self._is_last()[:, : self.n_cuts]
 
     def _is_last(self) -> Tensor:
         """Return which levels have no cut above them, (D, C); so does padding."""
         return F.pad(self.is_padding, (0, 1), value=True)[:, 1:]
+
+
+def _log_mass(output: Tensor, lower: Tensor, upper: Tensor, gap: Tensor) -> Tensor:
+    r"""Return the log-mass between cuts :math:`l < u` around an output of zero.
+
+    With the logistic function :math:`\sigma`, :math:`\sigma(u) - \sigma(l) = \sigma(u)
+    \sigma(-l) (1 - e^{l - u})`, in which nothing cancels.
+    """
+    return F.logsigmoid(upper - output) + F.logsigmoid(output - lower) + gap
 
 
 class Ordinal(CodesLikelihood):

@@ -4,7 +4,13 @@ import torch
 from torch import Tensor
 
 from skvae.likelihoods._contract import Where
-from skvae.likelihoods._counts import CountsLikelihood, CountsModel
+from skvae.likelihoods._counts import LARGEST_COUNT, CountsLikelihood, CountsModel
+from skvae.likelihoods._deviance import (
+    log_counts,
+    log_factorial_excess,
+    poisson_deviance,
+    poisson_deviance_and_residual,
+)
 from skvae.likelihoods._forms import LARGEST_LOG_MEAN
 
 
@@ -13,17 +19,18 @@ class _PoissonModel(CountsModel):
 
     def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return the log-masses."""
-        log_mean = self.log_mean(outputs, x)
-        return x * log_mean - log_mean.exp() - torch.lgamma(x + 1.0)
+        log_x = log_counts(x)
+        deviance = poisson_deviance(self.log_mean(outputs, x), x, log_x)
+        return -log_factorial_excess(x, log_x) - deviance
 
     def loss_and_gradient(
         self, outputs: Tensor, x: Tensor, sample_weights: Tensor, observed: Where = None
     ) -> tuple[Tensor, Tensor]:
         """Return minus the log-mass, and expected minus observed as gradient."""
         x = x if observed is None else self.fill(x, observed)
-        log_mean = self.log_mean(outputs, x)
-        rate = log_mean.exp()
-        losses, gradient = rate - x * log_mean + torch.lgamma(x + 1.0), rate - x
+        log_mean, log_x = self.log_mean(outputs, x), log_counts(x)
+        losses, gradient = poisson_deviance_and_residual(log_mean, x, log_x)
+        losses += log_factorial_excess(x, log_x)
         if observed is not None:
             losses = torch.where(observed, losses, 0.0)
             gradient = torch.where(observed, gradient, 0.0)
@@ -35,11 +42,11 @@ class _PoissonModel(CountsModel):
 
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the largest counts that are not above their means."""
-        return self.mean(outputs).floor()
+        return self.mean(outputs).floor().clamp_max(LARGEST_COUNT)
 
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Return counts."""
-        return torch.poisson(self.log_mean(outputs).exp(), generator=generator)
+        """Return counts, float64."""
+        return self.draw_around(self.log_mean(outputs).double().exp(), generator)
 
 
 class Poisson(CountsLikelihood):  # numpydoc ignore=PR02
@@ -51,7 +58,8 @@ class Poisson(CountsLikelihood):  # numpydoc ignore=PR02
     [1]_ with :math:`\log \lambda = a(z)`, the decoder's outputs. The encoder sees
     standardized log(1 + X).
 
-    Domain: whole numbers >= 0. Link: log.
+    Domain: whole numbers from 0 to 2**53, all of which float64 can hold.
+    Link: log.
 
     Parameters
     ----------

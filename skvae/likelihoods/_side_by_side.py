@@ -31,6 +31,16 @@ class SideBySideModel(LikelihoodModel):
         self.register_buffer("columns", columns, persistent=False)
         self.register_buffer("order", torch.argsort(columns), persistent=False)
 
+    @property
+    def width(self) -> int:
+        """Most values of a row that the parts compute, together."""
+        return sum(part.width for part in self.parts)
+
+    @property
+    def n_constant(self) -> int:
+        """Number of columns that the parts tell apart as constant."""
+        return sum(part.n_constant for part in self.parts)
+
     def _each(self, outputs: Tensor, *cells: Tensor | None) -> Iterator[Any]:
         """Yield (model, its outputs, its cells, ...) of the parts; None stays None."""
         split = [

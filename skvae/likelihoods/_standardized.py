@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.likelihoods._contract import LikelihoodModel
-from skvae.likelihoods._forms import TORCH, affine
+from skvae.likelihoods._constants import Constants
+from skvae.likelihoods._contract import LikelihoodModel, Where
+from skvae.likelihoods._forms import TORCH, Link, Preparation, affine
 from skvae.likelihoods._linearization import Linearization
 from skvae.likelihoods._noise import Noise
 from skvae.likelihoods._statistics import rounding_noise, standardization
@@ -20,13 +21,19 @@ LARGEST_RATIO = 1e300
 
 
 class StandardizedModel(LikelihoodModel):
-    """Columns as (loc + scale * x) * unit, with x around the outputs."""
+    """Columns as (loc + scale * x) * unit, with x around the outputs.
+
+    A subclass writes `cell_density`, of columns that vary. Others are `Constants`: the
+    encoder does not see them, and outputs do not move them.
+    """
 
     preparation_kind = "standard"
     link_kind = "affine"
 
     transform: Callable[..., np.ndarray] = staticmethod(np.asarray)
     """Gives the variable to standardize: `X` itself."""
+    empty = 0.0
+    """What columns without any observed cell are."""
 
     def __init__(
         self, n_features: int, noise: str | float, scaling: str = "column"
@@ -36,20 +43,28 @@ class StandardizedModel(LikelihoodModel):
         self.scaling = scaling
         self.add_statistics(unit=1.0, loc=0.0, scale=1.0)
         self.noise = Noise(noise, n_features)
+        self.constants = Constants(n_features)
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn each column's magnitude, mean and standard deviation."""
-        unit, loc, scale = standardization(rows, self.transform)
-        if self.scaling == "shared":
-            scale = self._shared_scale(scale, unit)
-        # A constant column has no scale of its own.
-        constant = scale == 0.0
-        loc[constant] *= unit[constant]
-        unit[constant] = scale[constant] = 1.0
+        self.constants.fit(rows, self.empty)
+        unit, loc, scale, _ = standardization(rows, self.transform)
+        constant = self.constants.where()
+        # Where numbers differ their logarithms may not.
+        unit[constant] = scale[constant | (scale == 0.0)] = 1.0
+        if self.scaling == "shared" and not constant.all():
+            scale[~constant] = self._shared_scale(scale[~constant], unit[~constant])
         self.unit.copy_(torch.from_numpy(unit))
         self.loc.copy_(torch.from_numpy(loc))
         self.scale.copy_(torch.from_numpy(scale))
-        self.noise.fit(self.log_scale(), rounding_noise(rows, self.prepare))
+        self._fit_noise(rows)
+
+    def _fit_noise(self, rows: Rows) -> None:
+        """Learn the noise of rounding; that of constant columns does not count."""
+        least = rounding_noise(rows, self.prepare)
+        self.noise.fit(
+            self.log_scale(), np.where(self.constants.where(), np.inf, least)
+        )
 
     @staticmethod
     def _shared_scale(scale: np.ndarray, unit: np.ndarray) -> np.ndarray:
@@ -69,15 +84,42 @@ class StandardizedModel(LikelihoodModel):
 
     link_arrays = preparation_arrays
 
+    @property
+    def n_constant(self) -> int:
+        """Number of constant columns."""
+        return self.constants.n
+
+    def preparation(self) -> Preparation:
+        """Return the preparation, with constant columns apart."""
+        return self.constants.preparation(super().preparation())
+
+    def link(self) -> Link:
+        """Return the link, with the constants in place."""
+        return self.constants.link(super().link())
+
+    def encoder_inputs(self, x: Tensor, observed: Where = None) -> Tensor:
+        """Return what the encoder sees, (B, D), nothing of constant columns."""
+        return self.constants.hide(super().encoder_inputs(x, observed))
+
+    def cell_density(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return the log-density of each cell in the units of `X`."""
+        raise NotImplementedError
+
+    def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return log-densities in the units of `X`, and log-masses of constants."""
+        return self.constants.put_masses(self.cell_density(outputs, x), x)
+
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return standardized rows minus their expectation."""
-        return x - outputs
+        return self.constants.hide(x - outputs)
 
     def location(self, outputs: Tensor) -> Tensor:
         """Return the outputs in the units of `transform`, float64."""
         return affine(TORCH, outputs, self.preparation_arrays())
 
-    mode = location
+    def mode(self, outputs: Tensor) -> Tensor:
+        """Return the outputs in the units of `X`, float64."""
+        return self.constants.put(self.location(outputs))
 
     def std(self) -> Tensor:
         """Return the noise in the units of `transform`, (D,), float64."""
@@ -87,9 +129,10 @@ class StandardizedModel(LikelihoodModel):
     def linearized(self) -> Linearization:
         """Return zeros, and outputs in the units of the inputs."""
         zeros = torch.zeros_like(self.loc)
+        slope = torch.where(self.constants.varies, 1.0, torch.inf)
         least_noise = float(self.noise.least_variance())
-        return Linearization(zeros, zeros, least_noise=least_noise)
+        return Linearization(zeros, zeros, slope, least_noise=least_noise)
 
     def start_noise(self, variances: Tensor) -> None:
         """Set learned noise to the root of the residual variances."""
-        self.noise.start(variances)
+        self.noise.start(self.constants.put_mean(variances))

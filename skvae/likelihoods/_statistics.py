@@ -103,15 +103,17 @@ class _Scaled(NamedTuple):
 
 
 def standardization(rows: Rows, transform: Function) -> tuple[np.ndarray, ...]:
-    """Return (unit, loc, scale) of transform(X) = (loc + scale * x) * unit, each (D,).
+    """Return (unit, loc, scale, weight) of transform(X) = (loc + scale * x) * unit.
 
-    Magnitude, and mean and standard deviation over it. Constant columns have scale
-    zero; those without any observed cell have magnitude one, and mean zero, too.
+    Each (D,): magnitude, mean and standard deviation over it, and weight of the
+    observed cells. Constant columns have scale zero; those without any observed cell
+    have magnitude one, and mean zero, too.
     """
     unit, moments = rows.reduce(
         lambda X, weights: _Scaled.of(transform(X), weights), _Scaled.merged
     )
-    return _not_zero(unit), moments.mean, np.sqrt(moments.variance())
+    scale = np.sqrt(moments.variance())
+    return _not_zero(unit), moments.mean, scale, moments.weight
 
 
 def rounding_noise(rows: Rows, prepare: Function) -> np.ndarray:

@@ -88,8 +88,9 @@ class _StudentTModel(StandardizedModel):
             given = float(self.noise.noise) / self.log_scale().exp().cpu().numpy()
             loc, _ = robust_location_and_scale(rows, self, df, given)
         self.loc.add_(self.scale * torch.from_numpy(loc).to(self.loc))
+        scale[self.constants.where()] = 1.0
         self.scale.mul_(torch.from_numpy(scale).to(self.scale))
-        self.noise.fit(self.log_scale(), rounding_noise(rows, self.prepare))
+        self._fit_noise(rows)
 
     def preparation_arrays(self) -> dict[str, Any]:
         """Return location and scale, and the bound at which inputs are clipped."""
@@ -101,7 +102,7 @@ class _StudentTModel(StandardizedModel):
             return torch.full_like(self.loc[:1], float(self.df), dtype=torch.float64)
         return 2.0 + self.log_df.double().clamp(-5.0, 7.0).exp()
 
-    def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+    def cell_density(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return log-densities of the t-distribution in the units of `X`."""
         df, log_noise = self.degrees(), self.noise()
         # In float64, since these are differences of large numbers.
@@ -122,13 +123,13 @@ class _StudentTModel(StandardizedModel):
         df = self.degrees().expand_as(loc)
         chi_squared = 2.0 * gamma(0.5 * df, generator)
         t = normal(loc, generator) * torch.sqrt(df / chi_squared)
-        return loc + self.std() * t
+        return self.constants.put(loc + self.std() * t)
 
     def start_noise(self, variances: Tensor) -> None:
         """Set the learned scale to what gives the residual variances."""
         df = self.degrees().detach().to(variances)
         # With fewer degrees of freedom the variance says little.
-        self.noise.start(variances * ((df - 2.0) / df).clamp_min(0.25))
+        super().start_noise(variances * ((df - 2.0) / df).clamp_min(0.25))
 
 
 class StudentT(Likelihood):

@@ -120,7 +120,8 @@ class ZeroInflatedNegativeBinomial(CountsLikelihood):  # numpydoc ignore=PR02
     :math:`\pi_j`, the probability that a count was lost [1]_. The rest is as in
     `NegativeBinomial`.
 
-    Domain: whole numbers >= 0. Links: log and logit.
+    Domain: whole numbers from 0 to 2**53, all of which float64 can hold.
+    Links: log and logit.
 
     Parameters
     ----------

@@ -1,6 +1,5 @@
 """Weighted draws of z, and bounds on log p(x)."""
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -50,25 +49,43 @@ def log_weights(model: Model, batch: Batch, noise: Tensor) -> Tensor:
     return weigh(model, batch, z, log_q).log_weights
 
 
-def importance_bound(model: Model, batch: Batch, noise: Tensor) -> Tensor:
+def log_mean(log_weights: Tensor, n_draws: Tensor) -> Tensor:
     r"""Return the importance-weighted bound on log p(x), (B,).
 
     .. math:: \log \frac1S \sum_s p(x, z_s) / q(z_s \mid x), \quad z_s \sim q
 
     (Burda, Grosse & Salakhutdinov 2016, equation 8). In expectation it rises with the
     number of draws S towards log p(x); with one draw it is the evidence lower bound.
+
+    Parameters
+    ----------
+    log_weights : Tensor of shape (S, B)
+        Minus infinity for what was not drawn.
+    n_draws : Tensor of shape (B,) or ()
+        How many of them were drawn, the first ones.
     """
-    weights = log_weights(model, batch, noise)
-    return torch.logsumexp(weights, dim=0) - math.log(len(weights))
+    return torch.logsumexp(log_weights, dim=0) - n_draws.log()
 
 
-def elbo_bound(model: Model, batch: Batch, noise: Tensor) -> Tensor:
+def mean_log(log_weights: Tensor, n_draws: Tensor) -> Tensor:
     """Return the evidence lower bound on log p(x), (B,), a mean over the draws.
 
     With the same draws it is at most the importance-weighted bound, row by row
     (Jensen's inequality), and it is exact where the posterior is.
     """
-    return log_weights(model, batch, noise).mean(0)
+    number = torch.arange(len(log_weights), device=log_weights.device)[:, None]
+    return torch.where(number < n_draws, log_weights, 0.0).sum(0) / n_draws
 
 
-BOUNDS = {"importance": importance_bound, "elbo": elbo_bound}
+BOUNDS = {"importance": log_mean, "elbo": mean_log}
+"""Bounds as functions of log-weights and numbers of draws."""
+
+
+def importance_bound(model: Model, batch: Batch, noise: Tensor) -> Tensor:
+    """Return the importance-weighted bound on log p(x), (B,), from some noise."""
+    return log_mean(log_weights(model, batch, noise), noise.new_tensor(len(noise)))
+
+
+def elbo_bound(model: Model, batch: Batch, noise: Tensor) -> Tensor:
+    """Return the evidence lower bound on log p(x), (B,), from some noise."""
+    return mean_log(log_weights(model, batch, noise), noise.new_tensor(len(noise)))

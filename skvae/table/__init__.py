@@ -4,6 +4,8 @@ from skvae.table._batch import Batch as Batch
 from skvae.table._batches import Batches as Batches
 from skvae.table._cells import Cells as Cells
 from skvae.table._cells import as_cells as as_cells
+from skvae.table._cells import can_be_shared as can_be_shared
+from skvae.table._cells import plain as plain
 from skvae.table._cells import row_slices as row_slices
 from skvae.table._columns import Part as Part
 from skvae.table._columns import assign_columns as assign_columns

@@ -54,6 +54,11 @@ class Batch:
         observed = ~hidden if self.observed is None else self.observed & ~hidden
         return replace(self, x=self.x.masked_fill(hidden, torch.nan), observed=observed)
 
+    def take(self, rows: Tensor) -> "Batch":
+        """Return some of the rows, given as positions or as (B,) of bool."""
+        given = {name: v for name, v in self.fields().items() if v is not None}
+        return Batch(**{name: value[rows] for name, value in given.items()})
+
     def split(self, n_rows: int) -> list["Batch"]:
         """Return batches of at most so many rows each."""
         given = {name: v for name, v in self.fields().items() if v is not None}

@@ -4,21 +4,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import starmap
 from typing import Any
 
 import numpy as np
 
-from skvae.table._cells import Cells, DenseCells, as_cells
+from skvae.table._cells import Cells, DenseCells, as_cells, plain
 from skvae.table._kinds import (
     Column,
     first_day,
-    instants,
     is_missing,
     is_whole,
     kind_and_text,
     listed,
     numbers,
 )
+from skvae.table._kinds import values as cells_of
 from skvae.table._libraries import LIBRARIES, library_of, usual
 from skvae.table._types import kind_of, text_of
 
@@ -108,7 +109,8 @@ class Layout:
 
     def _coded_cells(self, cells: Cells, handle_unknown: str) -> Cells:
         array = cells.columns(slice(None))[:]
-        array = array.astype(array.dtype if array.dtype.kind == "f" else float)
+        dtype = array.dtype if array.dtype.kind == "f" else np.float64
+        array = array.astype(dtype, copy=False)
         for j in self.coded.tolist():
             array[:, j] = _encoded(array[:, j], self.columns[j], handle_unknown)
         return DenseCells(array)
@@ -138,6 +140,7 @@ class Layout:
         like : pandas.DataFrame, default=None
             Has the labels of the rows of a pandas table.
         """
+        values = _within_range(values)
         if self.library is None:
             return self._as_array(values)
         library = LIBRARIES[self.library]
@@ -150,16 +153,13 @@ class Layout:
         return library.table(names, self.levels, series)
 
     def _as_array(self, values: np.ndarray) -> np.ndarray:
-        values = values.copy() if len(self.coded) else values
-        for j in self.coded:
-            values[:, j] = self.columns[j].categories[values[:, j].astype(int)]
-        if self.is_numeric:
+        decoded = self.coded if self.is_numeric else range(len(self.columns))
+        if not len(decoded):
             return values
-        dates = [
-            instants(cells, column.origin, column.dtype)
-            for cells, column in zip(values.T, self.columns, strict=True)
-        ]
-        return np.stack(dates, axis=1)
+        cells = values.astype(self.columns[0].dtype or values.dtype)
+        for j in decoded:
+            cells[:, j] = cells_of(values[:, j], self.columns[j])
+        return cells
 
     def fill(self, X: Any, values: np.ndarray, missing: np.ndarray) -> Any:
         """Return what was passed, with numbers and codes in place of missing cells.
@@ -172,6 +172,7 @@ class Layout:
         values : ndarray of shape (n_samples, n_features)
         missing : ndarray of bool of shape (n_samples, n_features)
         """
+        values = _within_range(values)
         library, filled = library_of(X), {}
         if library is None:
             return _filled_array(X, self._as_array(values), missing)
@@ -186,24 +187,40 @@ class Layout:
         return LIBRARIES[library].with_columns(X, filled)
 
 
-def read_layout(X: Any) -> Layout:
-    """Return the layout of a table, of an array of dates, or of cells of numbers."""
+def read_layout(X: Any, kinds: Sequence[str] | None = None) -> Layout:
+    """Return the layout of a table, of an array of dates, or of cells of numbers.
+
+    Parameters
+    ----------
+    X : DataFrame, ndarray or Cells
+    kinds : sequence of str, default=None
+        Kinds of the columns of cells. None goes by the type of the cells.
+    """
     library = library_of(X)
+    if isinstance(X, Cells):
+        of_all = "boolean" if X.dtype == np.dtype(bool) else "number"
+        kinds = kinds or [of_all] * X.shape[1]
+        return Layout(None, tuple(starmap(Column, enumerate(kinds))))
     if library is None:
-        return Layout(None, tuple(_of_array(X)))
+        return Layout(None, tuple(_of_dates(X)))
     names, given = X.columns, _columns(X)
     columns = [_described(*each, library) for each in zip(names, given, strict=True)]
     return Layout(library, tuple(columns), LIBRARIES[library].levels(X))
 
 
-def _of_array(X: Any) -> Iterable[Column]:
-    """Yield the columns of an array of dates, or of cells of numbers."""
-    if isinstance(X, Cells):
-        kind = "boolean" if X.dtype == np.dtype(bool) else "number"
-        return (Column(j, kind) for j in range(X.shape[1]))
+def _of_dates(X: np.ndarray) -> Iterable[Column]:
+    """Yield the columns of an array of dates."""
     text = text_of(X.dtype)
     columns = (Column(j, kind_of(text), text) for j in range(X.shape[1]))
     return (_with_origin(column, X[:, column.name]) for column in columns)
+
+
+def _within_range(values: np.ndarray) -> np.ndarray:
+    """Return values with the largest floats in place of infinite ones."""
+    if not np.isinf(values).any():
+        return values
+    largest = np.finfo(values.dtype).max
+    return values.clip(-largest, largest)
 
 
 def with_columns(table: Any, names: Sequence[str], values: np.ndarray) -> Any:
@@ -242,6 +259,9 @@ def _described(name: Any, cells: Any, library: str) -> Column:
 
 def _can_be_made(dtype: Any, library: str) -> bool:
     """Return whether the type can be made again, for answers."""
+    if isinstance(dtype, np.dtype):
+        # Answers have the order of bytes of the machine.
+        dtype = dtype.newbyteorder("=")
     text, categories = text_of(dtype), getattr(dtype, "categories", None)
     ordered = bool(getattr(dtype, "ordered", False))
     try:
@@ -289,7 +309,9 @@ def _array_of(values: list) -> np.ndarray:
     """Return values as an array in which they stay what they are."""
     array = np.asarray(values) if all(map(np.isscalar, values)) else None
     if array is not None and array.tolist() == values and array.dtype.kind in "biufU":
-        return array
+        # Of whole numbers beyond int64, NumPy would make floats.
+        if array.dtype.kind != "f" or not any(isinstance(v, int) for v in values):
+            return array
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
@@ -373,7 +395,7 @@ def _filled_array(X: Any, values: np.ndarray, missing: np.ndarray) -> np.ndarray
 
     An array of objects becomes one of numbers, if that changes no cell.
     """
-    X = np.asarray(X)
+    X = plain(X)
     if X.dtype != object:
         return np.where(missing, values.astype(X.dtype), X)
     filled = np.where(missing, values.astype(object), X)

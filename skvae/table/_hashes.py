@@ -58,13 +58,17 @@ class Positions:
         return np.rint(position * 2**17)
 
 
-def position_hashes(cells: Cells) -> np.ndarray:
-    """Return a 64-bit hash of where each row lies in the range of each column."""
-    positions = Positions(*cells.column_ranges())
+def position_hashes(cells: Cells, rows: np.ndarray | None = None) -> np.ndarray:
+    """Return a 64-bit hash of where each row lies in the range of each column.
+
+    Ranges are those of the rows asked for.
+    """
+    positions = Positions(*cells.column_ranges(rows))
 
     def bits(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
         position = positions(values, columns)
         position[np.isnan(position)] = MISSING_POSITION
-        return position.astype(np.uint64)
+        # A zero that no row has may lie outside of the range.
+        return position.clip(0.0, MISSING_POSITION).astype(np.uint64)
 
-    return _hash_rows(cells, bits)
+    return _hash_rows(cells, bits, rows)

@@ -4,7 +4,7 @@ import datetime
 import re
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal
-from numbers import Number
+from numbers import Number, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +13,8 @@ from skvae.table._types import is_date, kind_of, text_of, unit_of, zone_of
 
 DAY = np.timedelta64(1, "D")
 
-YEARS = np.array(["0001-01-01", "9999-12-31"], "M8[D]").astype(np.int64)
-"""Days from 1970 that any package of tables can hold."""
+YEARS = np.array(["0001-01-02", "9999-12-30"], "M8[D]").astype(np.int64)
+"""Days from 1970 that any package of tables can hold, in any time zone."""
 
 LONGEST = 999_999_998
 """Days of the longest duration that any package of tables can hold."""
@@ -77,8 +77,9 @@ class Column(NamedTuple):
     @property
     def has_order(self) -> bool:
         """Whether the categories have an order: that of the type, or of numbers."""
-        has_numbers = getattr(self.categories, "dtype", np.dtype(object)).kind in "biuf"
-        return self.ordered or has_numbers
+        if self.ordered or self.categories is None:
+            return self.ordered
+        return all(isinstance(value, Real) for value in self.categories.tolist())
 
 
 def is_missing(cell: Any) -> bool:

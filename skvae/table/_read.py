@@ -4,21 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse
-import sklearn
 from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
-from skvae.table._cells import Cells, as_cells, row_slices
+from skvae.table._cells import Cells, as_cells, plain, row_slices
 from skvae.table._frames import Layout, read_layout
 from skvae.table._kinds import described, is_missing
 from skvae.table._libraries import library_of
 
 NO_TABLES = {
-    "dict": "pandas.DataFrame(X)",
-    "LazyFrame": "X.collect()",
-    "RecordBatch": "X.to_pandas()",
-    "Table": "X.to_pandas()",
+    "builtins.dict": "pandas.DataFrame(X)",
+    "polars.LazyFrame": "X.collect()",
+    "pyarrow.RecordBatch": "X.to_pandas()",
+    "pyarrow.Table": "X.to_pandas()",
 }
 """Types that hold columns and are no tables here, with what makes a table of them."""
 
@@ -37,16 +35,14 @@ def read_table(
         The columns of `fit`. None learns them, and sets those attributes.
     """
     _refuse_others(X)
-    X = np.asarray(X) if isinstance(X, list | tuple) else X
-    learns = layout is None
-    is_table, dates = library_of(X) is not None, _as_dates(X)
-    if not is_table and dates is None:
+    learns, is_table = layout is None, library_of(X) is not None
+    table = X if is_table else plain(X)
+    if not is_table and table.dtype.kind not in "mM":
         if layout is not None and not layout.is_numeric:
             raise _no_array_of_numbers(X, layout)
-        with sklearn.config_context(array_api_dispatch=False):
-            cells = _read_numbers(estimator, X, learns)
-        return cells, layout or read_layout(cells)
-    table = X if is_table else dates
+        numbers, kinds = _as_numbers(table)
+        cells = _read_numbers(estimator, numbers, learns)
+        return cells, layout or read_layout(cells, kinds)
     _refuse_empty(table)
     validate_data(estimator, table, reset=learns, skip_check_array=True)
     return table, layout or read_layout(table)
@@ -71,7 +67,7 @@ def check_finite(cells: Cells, labels: Sequence[str]) -> None:
 def _refuse_others(X: Any) -> None:
     """Raise TypeError for what is neither a table nor an array of cells."""
     name = type(X).__name__
-    remedy = NO_TABLES.get(name)
+    remedy = NO_TABLES.get(f"{type(X).__module__.partition('.')[0]}.{name}")
     if isinstance(X, np.ndarray) and X.dtype.names:
         name, remedy = "a structured array", "pandas.DataFrame(X)"
     if getattr(X, "requires_grad", False):
@@ -93,13 +89,6 @@ def _refuse_empty(X: Any) -> None:
         raise ValueError("X must have at least one column. Got 0.")
 
 
-def _as_dates(X: Any) -> np.ndarray | None:
-    """Return X as an array, if it is one of dates or durations."""
-    dtype: Any = getattr(X, "dtype", None)
-    is_array = isinstance(dtype, np.dtype) and not scipy.sparse.issparse(X)
-    return np.asarray(X) if is_array and dtype.kind in "mM" else None
-
-
 def _no_array_of_numbers(X: Any, layout: Layout) -> ValueError:
     kinds = ", ".join(sorted(set(layout.kinds) - {"number", "boolean"}))
     what = "a DataFrame" if layout.library else "an array of dates"
@@ -112,16 +101,16 @@ def _no_array_of_numbers(X: Any, layout: Layout) -> ValueError:
 def _read_numbers(estimator: Any, X: Any, learns: bool) -> Cells:
     """Return X as cells.
 
-    Arrays of integers stay so, to be converted a batch at a time.
+    Arrays of numbers of any type stay so, to be converted a batch at a time.
     """
-    is_integer = isinstance(X, np.ndarray) and X.dtype.kind in "biu"
+    is_number = X.dtype.kind in "biuf"
     try:
         X = validate_data(
             estimator,
-            _as_numbers(X),
+            X,
             reset=learns,
             accept_sparse="csr" if get_tags(estimator).input_tags.sparse else False,
-            dtype=None if is_integer else [np.float64, np.float32],
+            dtype=None if is_number else [np.float64, np.float32],
             ensure_all_finite=False,
         )
         return as_cells(X)
@@ -139,17 +128,21 @@ def _no_numbers(found: str, error: Any = "") -> ValueError:
     )
 
 
-def _as_numbers(X: Any) -> Any:
-    """Return X with NaN in place of missing cells that are no numbers.
+def _as_numbers(X: Any) -> tuple[Any, list[str] | None]:
+    """Return X with NaN in place of missing objects, and the kinds of its columns.
 
-    Raises ValueError for text and dates, some of which NumPy would take for numbers.
+    The kinds are None if the type of X says what they are. Raises ValueError for text
+    and dates, some of which NumPy would take for numbers.
     """
-    if not isinstance(X, np.ndarray) or X.dtype.kind not in "OUS":
-        return X
+    if X.dtype.kind not in "OUS":
+        return X, None
     if X.dtype.kind != "O":
         raise _no_numbers("text")
     missing = np.frompyfunc(is_missing, 1, 1)(X).astype(bool)
-    _, natures = described(X[~missing].tolist())
-    if {"str", "date"} & set(natures.split(", ")):
-        raise _no_numbers(natures.replace("str", "text"))
-    return np.where(missing, np.nan, X)
+    numbers = np.where(missing, np.nan, X)
+    found = [described(column.tolist()) for column in np.atleast_2d(X).T]
+    natures = {nature for _, text in found for nature in text.split(", ")}
+    refused = sorted(natures & {"str", "date", "complex"})
+    if refused:
+        raise _no_numbers(", ".join(refused).replace("str", "text"))
+    return numbers, ["boolean" if k == "boolean" else "number" for k, _ in found]

@@ -8,14 +8,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from skvae.table._cells import Cells, column_ranges, row_slices
+from skvae.table._cells import Cells, column_ranges, row_slices, wider
 from skvae.table._hashes import Positions, content_hashes, position_hashes
 
 MOST_ROWS_TO_SPREAD = 10_000
 """With more rows than that, any choice of held-out rows will do."""
 
 T = TypeVar("T")
-Ranges = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class Rows:
 
         A missing cell adds nothing, and the units of columns do not matter.
         """
-        positions = Positions(*self.reduce(lambda X, _: column_ranges(X), _wider))
+        positions = Positions(*self.reduce(lambda X, _: column_ranges(X), wider))
 
         def moments(X: np.ndarray, _: np.ndarray) -> np.ndarray:
             cells = positions(X)
@@ -142,11 +141,6 @@ class Rows:
         return distances
 
 
-def _wider(some: Ranges, others: Ranges) -> Ranges:
-    """Return the ranges of columns that hold two ranges each."""
-    return np.fmin(some[0], others[0]), np.fmax(some[1], others[1])
-
-
 def canonical_rows(cells: Cells, weights: np.ndarray) -> Rows:
     """Return the distinct rows ordered by content, equal rows merged.
 
@@ -156,19 +150,17 @@ def canonical_rows(cells: Cells, weights: np.ndarray) -> Rows:
     """
     # Scaling by a power of two rounds nothing, and then any weights can be summed.
     weights = np.ldexp(weights, -np.frexp(weights.max())[1])
-    if not weights.all():
-        present = np.flatnonzero(weights)
-        rows = canonical_rows(cells.take(present), weights[present])
-        return Rows(cells, present[rows.index], rows.weights)
-    position = position_hashes(cells)
+    present = np.flatnonzero(weights)
+    weights = weights[present]
+    position = position_hashes(cells, present if len(present) < len(cells) else None)
     order = np.argsort(position)
     same = np.diff(position[order]) == 0
     # Rows too close to be distinguished by position are ordered by content.
     close = order[np.r_[False, same] | np.r_[same, False]]
     content = np.zeros_like(position)
-    content[close] = content_hashes(cells, close)
+    content[close] = content_hashes(cells, present[close])
     order = np.lexsort((weights, content, position))
     differs = (np.diff(position[order]) != 0) | (np.diff(content[order]) != 0)
     starts = np.flatnonzero(np.r_[True, differs])
     merged = np.add.reduceat(weights[order], starts)
-    return Rows(cells, order[starts], merged / merged.mean())
+    return Rows(cells, present[order[starts]], merged / merged.mean())

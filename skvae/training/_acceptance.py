@@ -130,7 +130,8 @@ class Acceptance:
             the end; otherwise 0.
         """
         model, n_rows = validation.model, validation.n_rows
-        n_components, n_columns = model.n_components, model.likelihood.n_inputs
+        n_components, likelihood = model.n_components, model.likelihood
+        n_columns = likelihood.n_inputs - likelihood.n_constant
         # With as many components as columns the start reconstructs exactly.
         error = validation.error() if n_components < n_columns else math.inf
         density = validation.density()

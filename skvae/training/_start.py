@@ -142,13 +142,16 @@ def _axes_by_iteration(
 
 
 def _residual_variance(axes: _PrincipalAxes) -> float:
-    """Return the noise variance of probabilistic PCA on these axes."""
-    n_left = len(axes.center) - len(axes.values)
-    if n_left:
+    """Return the noise variance of probabilistic PCA on these axes.
+
+    Inputs that are constant have none, and do not count.
+    """
+    n_left = np.count_nonzero(axes.variances) - len(axes.values)
+    if n_left > 0:
         return (axes.variances.sum() - axes.values.sum()) / n_left
     # With as many components as columns, every noise up to the least eigenvalue has
     # the same likelihood; a smaller one lets z distinguish rows.
-    return 0.1 * axes.values[-1]
+    return 0.1 * axes.values[-1:].sum()
 
 
 @torch.no_grad()

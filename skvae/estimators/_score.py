@@ -1,0 +1,53 @@
+"""A model and rows → bounds on their log-densities."""
+
+import numpy as np
+from torch import Tensor
+
+from skvae._model import Model
+from skvae.estimators._apply import map_rows
+from skvae.estimators._draws import Plan, doubling, n_effective, weigh_rows
+from skvae.objectives import BOUNDS
+from skvae.table import Batch, Cells
+
+TOLERANCE = 0.1
+"""Standard error of a row's score, in nats, that ends its draws."""
+
+
+def _is_tight(log_weights: Tensor) -> Tensor:
+    r"""Return which rows have enough draws, (B,).
+
+    To first order, the logarithm of the mean of S weights has the variance
+    :math:`\gamma^2 / S`, and is too low by half of that, where :math:`\gamma^2` is the
+    variance of a weight over its squared mean (Nowozin 2018, proposition 1).
+    """
+    n_draws = len(log_weights)
+    return 1.0 / n_effective(log_weights) - 1.0 / n_draws <= TOLERANCE**2
+
+
+SCORE_DRAWS = Plan(doubling(16, 128), _is_tight)
+"""How many draws of z a row's score takes."""
+
+
+def score_rows(
+    model: Model, cells: Cells, noise: Tensor, plan: Plan, bound: str
+) -> np.ndarray:
+    """Return a bound on the log-density of each row, in nats.
+
+    Parameters
+    ----------
+    model : Model
+    cells : Cells
+    noise : Tensor of shape (S, 1, K)
+        Standard normal draws, the same for every row.
+    plan : Plan
+    bound : {"importance", "elbo"}
+    """
+
+    def draw(outputs: Tensor, part: slice) -> tuple[Tensor, Tensor]:
+        return model.posterior.draw_and_score(outputs, noise[part].to(outputs))
+
+    def log_prob(model: Model, batch: Batch) -> Tensor:
+        weighed = weigh_rows(model, batch, draw, plan)
+        return BOUNDS[bound](weighed.log_weights, weighed.n_draws)
+
+    return map_rows(model, log_prob, cells, plan.ends[0])
