@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import StandardScaler
 
 from skvae import AutoencoderTransformer, FitReport, VAETransformer
+from skvae.inspection import neighbor_recall, trustworthiness
 from skvae.likelihoods import Gaussian
 from skvae.priors import Prior, PriorModel
 
@@ -42,8 +45,42 @@ def test_report_reads_as_a_table(linear):
     lines = str(FitReport.from_estimator(*linear)).splitlines()
     assert lines[0].split() == ["VAE", "PCA"]
     assert lines[1].startswith("R2")
-    assert "active components: 3 of 3" in lines[3]
-    assert "over 30 epochs" in lines[4]
+    assert lines[3].startswith("neighbors kept")
+    assert lines[4].startswith("trustworthiness")
+    assert "active components: 3 of 3" in lines[5]
+    assert "over 30 epochs" in lines[6]
+
+
+def test_report_says_how_well_both_maps_keep_neighbors(digits):
+    vae = VAETransformer(2, max_iter=5, tol=None, random_state=0).fit(digits[:300])
+    report = FitReport.from_estimator(vae, digits[:300], digits[300:400])
+    varying = digits[:300].std(axis=0) > 0.0
+    scaler = StandardScaler().fit(digits[:300, varying])
+    X, X_test = map(scaler.transform, (digits[:300, varying], digits[300:400, varying]))
+    maps = {
+        "": (vae.transform(digits[:300]), vae.transform(digits[300:400])),
+        "_pca": tuple(map(PCA(2).fit(X).transform, (X, X_test))),
+    }
+    for suffix, (Z, Z_test) in maps.items():
+        kept = getattr(report, f"recall{suffix}")
+        assert kept == pytest.approx(neighbor_recall(X, Z, X_test, Z_test))
+        trust = getattr(report, f"trustworthiness{suffix}")
+        assert trust == pytest.approx(trustworthiness(X, Z, X_test, Z_test))
+
+
+def test_report_without_other_rows_leaves_out_each_row_itself(iris):
+    vae = VAETransformer(2, max_iter=2, tol=None, random_state=0).fit(iris)
+    report = FitReport.from_estimator(vae, iris)
+    X = StandardScaler().fit_transform(iris)
+    assert report.recall == pytest.approx(neighbor_recall(X, vae.transform(iris)))
+
+
+@pytest.mark.filterwarnings("ignore:.*carry nothing")
+def test_report_of_few_rows_takes_fewer_neighbors(iris):
+    vae = VAETransformer(2, max_iter=1, tol=None, random_state=0)
+    assert 0.0 <= FitReport.from_estimator(vae.fit(iris[:5]), iris[:5]).recall <= 1.0
+    alone = FitReport.from_estimator(vae.fit(iris[:2]), iris[:2])
+    assert np.isnan(alone.recall)
 
 
 def test_report_has_no_pca_density_for_other_likelihoods(digits):

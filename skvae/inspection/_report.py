@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["FitReport"]
+from skvae.inspection._maps import neighbor_recall, trustworthiness
+
+MOST_ROWS = 1000
+"""Rows whose neighbors are sought, at most."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -14,7 +17,9 @@ class FitReport:  # numpydoc ignore=PR02
     """Comparison of a fitted `VAETransformer` with PCA of as many components.
 
     `print` it. PCA is fitted to standardized columns of the same training rows; its
-    log-likelihood is converted to the units of `X`.
+    log-likelihood is converted to the units of `X`. Neighbors are those by distance
+    between standardized rows, 15 of them where there are enough rows, of at most 1,000
+    of the rows that are measured.
 
     Parameters
     ----------
@@ -23,6 +28,11 @@ class FitReport:  # numpydoc ignore=PR02
     log_likelihood, log_likelihood_pca : float
         Mean log-density per row in nats; NaN for PCA where it has no density for the
         kind of column, or not enough rows or columns.
+    recall, recall_pca : float
+        Fraction of the nearest neighbors of a row that are among its nearest in the
+        latent space, too (`neighbor_recall`).
+    trustworthiness, trustworthiness_pca : float
+        How few of the nearest in the latent space are far away in fact.
     kl_per_component : ndarray of shape (n_components,) or None
         What each component carries, in nats; None where the prior has no divergence per
         component.
@@ -54,6 +64,10 @@ class FitReport:  # numpydoc ignore=PR02
     r2_pca: float
     log_likelihood: float
     log_likelihood_pca: float
+    recall: float
+    recall_pca: float
+    trustworthiness: float
+    trustworthiness_pca: float
     kl_per_component: np.ndarray | None
     n_active: int | None
     n_iter: int
@@ -81,10 +95,6 @@ class FitReport:  # numpydoc ignore=PR02
         TypeError
             If the estimator has no density to report.
         """
-        # Imported here because it takes a tenth of a second and few fits need it.
-        from sklearn.decomposition import PCA
-        from sklearn.preprocessing import StandardScaler
-
         check_is_fitted(estimator)
         if not hasattr(estimator, "kl_per_component_"):
             raise TypeError(
@@ -92,27 +102,24 @@ class FitReport:  # numpydoc ignore=PR02
                 f"{type(estimator).__name__}, which has no density. For a plain "
                 "autoencoder, compare score with PCA's reconstruction error."
             )
-        X_test = X if X_test is None else X_test
-        decoded = estimator.inverse_transform(estimator.transform(X_test))
-        scaler = StandardScaler().fit(X)
-        train, test = scaler.transform(X), scaler.transform(X_test)
-        # Constant columns have no density, nor anything to reconstruct.
-        varying = (scaler.var_ > 0.0) | (scaler.var_.max() == 0.0)
-        train, test = train[:, varying], test[:, varying]
-        pca = PCA(min(estimator.n_components_, *train.shape)).fit(train)
-        projected = pca.inverse_transform(pca.transform(test))
-        has_density = pca.n_components_ < min(train.shape) and pca.noise_variance_ > 0
-        likelihood = estimator.module_.likelihood
-        is_normal = likelihood.linear_start_is_exact
-        is_normal = is_normal and likelihood.preparation_kind == "standard"
-        log_likelihood_pca = np.nan
-        if has_density and is_normal:
-            log_likelihood_pca = pca.score(test) - np.log(scaler.scale_[varying]).sum()
+        tested = X if X_test is None else X_test
+        Z = estimator.transform(tested)
+        rows = _Standardized(X, X_test, estimator)
+        pca = rows.pca(estimator.n_components_)
+        maps = estimator.transform(X), Z
+        maps_pca = pca.transform(rows.train), pca.transform(rows.test)
+        decoded = rows.scaled(estimator.inverse_transform(Z))
+        recall, trust = rows.kept(*maps)
+        recall_pca, trust_pca = rows.kept(*maps_pca)
         return cls(
-            r2=_r2(test, scaler.transform(decoded)[:, varying]),
-            r2_pca=_r2(test, projected),
-            log_likelihood=estimator.score(X_test),
-            log_likelihood_pca=float(log_likelihood_pca),
+            r2=_r2(rows.test, decoded),
+            r2_pca=_r2(rows.test, pca.inverse_transform(maps_pca[1])),
+            log_likelihood=estimator.score(tested),
+            log_likelihood_pca=rows.log_likelihood(pca),
+            recall=recall,
+            recall_pca=recall_pca,
+            trustworthiness=trust,
+            trustworthiness_pca=trust_pca,
             kl_per_component=estimator.kl_per_component_,
             n_active=estimator.n_active_components_,
             n_iter=estimator.n_iter_,
@@ -136,6 +143,9 @@ class FitReport:  # numpydoc ignore=PR02
                 f"{'R2':22}{self.r2:10.3f}{self.r2_pca:10.3f}",
                 f"{'log-likelihood, nats':22}{self.log_likelihood:10.2f}"
                 f"{self.log_likelihood_pca:10.2f}",
+                f"{'neighbors kept':22}{self.recall:10.3f}{self.recall_pca:10.3f}",
+                f"{'trustworthiness':22}{self.trustworthiness:10.3f}"
+                f"{self.trustworthiness_pca:10.3f}",
                 f"active components: {self._components()}",
                 f"loss over {self.n_iter} epochs: {losses}",
             )
@@ -146,3 +156,58 @@ def _r2(X: np.ndarray, decoded: np.ndarray) -> float:
     """Return the fraction of the variance of standardized columns that is decoded."""
     total = np.square(X).sum()
     return float(1.0 - np.square(X - decoded).sum() / total) if total else 1.0
+
+
+class _Standardized:
+    """Rows that a model was fitted to and others, in standardized columns.
+
+    Columns that are constant have no density, nor anything to reconstruct; they are
+    left out.
+    """
+
+    def __init__(self, X: Any, X_test: Any, estimator: Any) -> None:
+        # Imported here because it takes a tenth of a second and few fits need it.
+        from sklearn.preprocessing import StandardScaler
+
+        likelihood = estimator.module_.likelihood
+        self.is_normal = (
+            likelihood.linear_start_is_exact
+            and likelihood.preparation_kind == "standard"
+        )
+        self.scaler = StandardScaler().fit(X)
+        variances = self.scaler.var_
+        self.varies = (variances > 0.0) | (variances.max() == 0.0)
+        self.has_others = X_test is not None
+        self.train = self.scaled(X)
+        self.test = self.scaled(X_test) if self.has_others else self.train
+
+    def scaled(self, X: Any) -> np.ndarray:
+        """Return standardized rows."""
+        return self.scaler.transform(X)[:, self.varies]
+
+    def pca(self, n_components: int) -> Any:
+        """Return PCA of as many components, or as there can be."""
+        from sklearn.decomposition import PCA
+
+        return PCA(min(n_components, *self.train.shape)).fit(self.train)
+
+    def log_likelihood(self, pca: Any) -> float:
+        """Return the mean log-density of PCA in the units of `X`; NaN without one."""
+        has_density = pca.n_components_ < min(self.train.shape)
+        if not (has_density and pca.noise_variance_ > 0 and self.is_normal):
+            return np.nan
+        log_scale = np.log(self.scaler.scale_[self.varies]).sum()
+        return float(pca.score(self.test) - log_scale)
+
+    def kept(self, Z_train: np.ndarray, Z: np.ndarray) -> tuple[float, float]:
+        """Return recall and trustworthiness of a map of these rows."""
+        step = slice(None, None, -(-len(self.test) // MOST_ROWS))
+        pairs: Any = (self.train, Z_train, self.test[step], Z[step])
+        if not self.has_others:
+            pairs = self.train[step], Z_train[step]
+        n_neighbors = min(15, (len(pairs[0]) - (not self.has_others)) // 2)
+        if not n_neighbors:
+            return np.nan, np.nan
+        measures = (neighbor_recall, trustworthiness)
+        recall, trust = (f(*pairs, n_neighbors=n_neighbors) for f in measures)
+        return recall, trust
