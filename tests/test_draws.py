@@ -172,9 +172,10 @@ def test_imputations_of_few_proposals_are_those_of_many(vae):
 def test_more_draws_need_more_proposals():
     log_weights = torch.zeros((64, 1))
     assert plan_of("auto").is_enough(log_weights[:16]).all()
-    assert not plan_of("auto", 5).is_enough(log_weights[:32]).any()
-    assert plan_of("auto", 5).is_enough(log_weights).all()
-    assert not plan_of("auto", 100).is_enough(log_weights).any()
+    assert not plan_of("auto", n_draws=5).is_enough(log_weights[:32]).any()
+    assert not plan_of("auto", "median").is_enough(log_weights[:32]).any()
+    assert plan_of("auto", n_draws=5).is_enough(log_weights).all()
+    assert not plan_of("auto", n_draws=100).is_enough(log_weights).any()
 
 
 @pytest.mark.parametrize("value", ["many", 0, 2.0])

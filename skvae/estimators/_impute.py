@@ -55,7 +55,7 @@ class Proposals:
 
     def __call__(self, outputs: Tensor, part: slice) -> tuple[Tensor, Tensor]:
         """Return some of the draws of z, (S, B, K), and their log q, (S, B)."""
-        noise = self.noise[part].to(outputs.dtype)
+        noise = self.noise[part].to(outputs)
         if not self.posterior.is_normal:
             return self.posterior.draw_and_score(outputs, noise)
         q = self.posterior.moments(outputs)
@@ -179,16 +179,19 @@ def _median(model: Model, batch: Batch, weighed: Weighed, average: Average) -> T
 STATISTICS = {"mean": _mean, "median": _median, "mode": _mode}
 
 
-def plan_of(n_proposals: int | str, n_draws: int = 0) -> Plan:
+def plan_of(n_proposals: int | str, statistic: str = "mean", n_draws: int = 0) -> Plan:
     """Return how many draws of z a row gets.
 
     Parameters
     ----------
     n_proposals : int or "auto"
+    statistic : {"mean", "median", "mode"}, default="mean"
+        A median is that of cells that are drawn.
     n_draws : int, default=0
-        How many of them are drawn again, if any.
+        How many of the draws of z are drawn again, if any.
     """
-    enough = max(ENOUGH_TO_DRAW, n_draws) if n_draws else ENOUGH
+    is_drawn = n_draws or statistic == "median"
+    enough = max(ENOUGH_TO_DRAW, n_draws) if is_drawn else ENOUGH
     auto = Plan(doubling(FEW, MANY), lambda weights: n_effective(weights) >= enough)
     return auto.of(n_proposals)
 
@@ -223,7 +226,8 @@ def impute_once(
 
     def cells(model: Model, batch: Batch) -> Tensor:
         average = Average(model, len(batch))
-        weighed = weigh_rows(model, batch, Proposals(model, noise), plan, average)
+        use = average if statistic == "mean" or len(coded) else None
+        weighed = weigh_rows(model, batch, Proposals(model, noise), plan, use)
         values = STATISTICS[statistic](model, batch, weighed, average).double()
         values[:, coded] = average.cells[:, coded]
         return values.unsqueeze(1)

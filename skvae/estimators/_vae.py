@@ -357,7 +357,7 @@ class VAETransformer(LatentTransformer):
             Number of draws per row, the first of a scrambled Sobol sequence [2]_ that
             is the same for every row and every call, and balanced best at powers of
             two. `"auto"`: 16, doubled up to 128 until the standard error of the row's
-            score, as its importance weights tell, is at most 0.1 nats.
+            importance-weighted bound, as its weights tell, is at most 0.1 nats.
 
         Returns
         -------
@@ -406,7 +406,7 @@ class VAETransformer(LatentTransformer):
         n_proposals : "auto" or int, default="auto"
             Number of draws of z per row, the first of a sequence that is the same for
             every row. `"auto"`: 64, doubled up to 1,024 until their importance weights
-            are worth 16 equal ones, or 64 with `n_draws`.
+            are worth 16 equal ones; 64, for medians; or the larger of 64 and `n_draws`.
 
         Returns
         -------
@@ -452,7 +452,7 @@ class VAETransformer(LatentTransformer):
         if n_draws is None:
             return self._impute_cells(cells, X, statistic, n_proposals)
         _check_count("n_draws", n_draws)
-        plan, rows = plan_of(n_proposals, n_draws), cells[:]
+        plan, rows = plan_of(n_proposals, n_draws=n_draws), cells[:]
         noise, seed = self._fixed_noise(plan.most), self._seed
         drawn = impute_often(self.module_, rows, noise, plan, n_draws, seed)
         fill, missing = self._known.layout.fill, np.isnan(rows)
@@ -461,7 +461,8 @@ class VAETransformer(LatentTransformer):
 
     def _impute_cells(self, cells, X, statistic, n_proposals):
         """Return cells, read from X, with one value in place of each missing one."""
-        plan, coded, rows = plan_of(n_proposals), self._known.layout.coded, cells[:]
+        plan, coded = plan_of(n_proposals, statistic), self._known.layout.coded
+        rows = cells[:]
         noise = self._fixed_noise(plan.most)
         filled = impute_once(self.module_, rows, noise, plan, statistic, coded)
         return self._known.layout.fill(X, filled, np.isnan(rows))

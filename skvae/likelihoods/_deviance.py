@@ -112,7 +112,8 @@ class _NegativeBinomialDeviance(torch.autograd.Function):
     .. math:: n \log(1 + (e^t - 1) x / n) - x t
         = n \log(1 + (e^{-t} - 1) \theta / n) + \theta t
 
-    of which the form with the smaller of x and theta has no large terms.
+    of which the form with the smaller of x and theta has no large terms. In float32,
+    t must be below 88, which `LARGEST_LOG_MEAN` sees to.
     """
 
     @staticmethod
