@@ -10,7 +10,7 @@ from skvae.objectives import BOUNDS
 from skvae.table import Batch, Cells
 
 TOLERANCE = 0.1
-"""Standard error of a row's score, in nats, that ends its draws."""
+"""Standard error of a row's importance-weighted bound, in nats, that ends its draws."""
 
 
 def _is_tight(log_weights: Tensor) -> Tensor:

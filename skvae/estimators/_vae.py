@@ -42,9 +42,9 @@ class VAETransformer(LatentTransformer):
     likelihood : str, Likelihood, dict or list, default="auto"
         What a column is: `"auto"` goes by its type, `"gaussian"` for numbers and
         dates, `"bernoulli"` for booleans, `"categorical"` for text and categories, and
-        `"ordinal"` for ordered categories. A name
-        or object of :mod:`skvae.likelihoods` applies to all columns; a dict of column
-        to likelihood, or a list of (likelihood, columns), to those that it names.
+        `"ordinal"` for ordered categories. A name or object of
+        :mod:`skvae.likelihoods` applies to all columns; a dict of column to likelihood,
+        or a list of (likelihood, columns), to those that it names.
     prior : {"normal"} or Prior, default="normal"
         Distribution of z before a row is seen; see :mod:`skvae.priors`.
     objective : {"elbo", "iwae"} or Objective, default="elbo"

@@ -81,16 +81,7 @@ def neighbor_recall_samples(
 
     Parameters
     ----------
-    X_train : {array-like, sparse matrix} of shape (n_train_samples, n_features)
-        As in `neighbor_recall`.
-    Z_train : array-like of shape (n_train_samples, n_components)
-        Where the map puts them.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-        None stands for the training rows.
-    Z : array-like of shape (n_samples, n_components), default=None
-        Where the map puts these.
-    n_neighbors : int, default=15
-        Number of neighbors, at most half of the training rows.
+    X_train, Z_train, X, Z, n_neighbors : as in `neighbor_recall`
 
     Returns
     -------
@@ -135,16 +126,7 @@ def trustworthiness(
 
     Parameters
     ----------
-    X_train : {array-like, sparse matrix} of shape (n_train_samples, n_features)
-        As in `neighbor_recall`.
-    Z_train : array-like of shape (n_train_samples, n_components)
-        Where the map puts them.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-        None stands for the training rows.
-    Z : array-like of shape (n_samples, n_components), default=None
-        Where the map puts these.
-    n_neighbors : int, default=15
-        Number of neighbors k, at most half of the training rows.
+    X_train, Z_train, X, Z, n_neighbors : as in `neighbor_recall`
 
     Returns
     -------
@@ -189,16 +171,7 @@ def continuity(
 
     Parameters
     ----------
-    X_train : {array-like, sparse matrix} of shape (n_train_samples, n_features)
-        As in `neighbor_recall`.
-    Z_train : array-like of shape (n_train_samples, n_components)
-        Where the map puts them.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-        None stands for the training rows.
-    Z : array-like of shape (n_samples, n_components), default=None
-        Where the map puts these.
-    n_neighbors : int, default=15
-        Number of neighbors, at most half of the training rows.
+    X_train, Z_train, X, Z, n_neighbors : as in `neighbor_recall`
 
     Returns
     -------
@@ -237,14 +210,7 @@ def rank_correlation(X_train: Any, Z_train: Any, X: Any = None, Z: Any = None) -
 
     Parameters
     ----------
-    X_train : {array-like, sparse matrix} of shape (n_train_samples, n_features)
-        As in `neighbor_recall`.
-    Z_train : array-like of shape (n_train_samples, n_components)
-        Where the map puts them.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-        None stands for the training rows.
-    Z : array-like of shape (n_samples, n_components), default=None
-        Where the map puts these.
+    X_train, Z_train, X, Z : as in `neighbor_recall`
 
     Returns
     -------

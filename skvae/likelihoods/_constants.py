@@ -17,8 +17,9 @@ class Constants(nn.Module):
 
     The density of a constant column is unbounded: its noise, learned, would be zero.
     Instead a cell has the mass :math:`(n + 1/2) / (n + 1)` if it is the constant, and
-    otherwise :math:`(1/2) / (n + 1)`, with n observed cells in `fit`: as if half a row
-    more had another value. In model units a cell is 0, or 1 if it has changed.
+    otherwise :math:`(1/2) / (n + 1)`, with n observed cells in distinct rows, whose
+    weights have mean one: as if half a row more had another value. In model units a
+    cell is 0, or 1 if it has changed.
 
     A column that varies by no more than float64 rounds is constant, too, and a cell
     that float32 has rounded is the constant. A column without any observed cell is

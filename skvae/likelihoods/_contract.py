@@ -252,9 +252,7 @@ class Likelihood(BaseEstimator):
         sizes: Any = getattr(self, name)
         if isinstance(sizes, str) and sizes == "auto":
             return [None] * n_features
-        is_list = isinstance(sizes, Sequence | np.ndarray) and not isinstance(
-            sizes, str
-        )
+        is_list = isinstance(sizes, list | tuple | np.ndarray)
         each = list(sizes) if is_list else [sizes] * n_features
         if len(each) != n_features or not all(map(_is_positive, each)):
             raise ValueError(
