@@ -147,7 +147,17 @@ class Model(nn.Module):
 
         Rows are decoded at their posterior mean.
         """
-        outputs, observed = self.decoder(self.posterior_mean(batch)), batch.observed
+        return self.squared_residual(self.decoder(self.posterior_mean(batch)), batch)
+
+    def squared_residual(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the mean squared residual from outputs of rows' observed cells, (B,).
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (B, n_outputs) or (n_outputs,)
+        batch : Batch
+        """
+        observed = batch.observed
         if observed is None:
             return self.likelihood.residual(outputs, batch.x).square().mean(-1)
         x = self.likelihood.fill(batch.x, observed)

@@ -27,6 +27,7 @@ class Stream(IntEnum):
     OBSERVATION = 8
     HIDDEN = 9
     IMPUTATION = 10
+    NEIGHBORS = 11
 
 
 def seed_from(random_state: Any) -> int:

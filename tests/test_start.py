@@ -25,6 +25,7 @@ from skvae.objectives._bounds import log_weights
 from skvae.priors import NoPrior, StandardNormal
 from skvae.table import Batch, Rows, as_cells
 from skvae.training import Start, start
+from skvae.training import _axes as axes
 from skvae.training import _start as starts
 from skvae.training._start import start_linear
 
@@ -137,7 +138,7 @@ def test_start_linear_by_iteration_is_the_same(monkeypatch, n_rows):
     signal = rng.normal(size=(n_rows, 3)) @ rng.normal(size=(3, 40))
     rows = _rows(signal + 0.3 * rng.normal(size=(n_rows, 40)))
     exact = _started(rows, K=3)
-    monkeypatch.setattr(starts, "MOST_EXACT", 20)
+    monkeypatch.setattr(axes, "MOST_EXACT", 20)
     followed = _started(rows, K=3)
     for part, other in zip(_linear_map(followed), _linear_map(exact), strict=True):
         assert_allclose(part, other, rtol=1e-4, atol=1e-5)

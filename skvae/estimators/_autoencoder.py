@@ -232,7 +232,7 @@ class AutoencoderTransformer(LatentTransformer):
 
         return self._map(minus_error, X)
 
-    def _loss(self, begun, is_linear):
+    def _loss(self, begun, model, n_rows):
         return self._objective, 0.0
 
     def _said_of_loss(self, objective, beta):

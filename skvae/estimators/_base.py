@@ -40,7 +40,7 @@ from skvae.likelihoods import (
 from skvae.networks import ACTIVATIONS, Network
 from skvae.schedules import Schedule, as_weight
 from skvae.table import Batches, canonical_rows, plain, resolve_device
-from skvae.training import SOLVERS, Plan, Training, end_fit, start
+from skvae.training import SOLVERS, Plan, Training, end_fit, neighbors_of, start
 
 AUTO, COUNT = StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")
 """What a parameter may be: "auto", a positive integer."""
@@ -228,7 +228,8 @@ class LatentTransformer(
     def _learn_columns(self, X):
         """Return cells, and what is known of the columns."""
         if not self._is_resumed:
-            return learn_columns(self, X, self.handle_unknown)
+            by_kind = self._likelihood_by_kind
+            return learn_columns(self, X, self.handle_unknown, by_kind)
         if identity(self.likelihood) != self._known.said:
             raise ValueError(
                 "warm_start=True requires the likelihood of the fitted model. Got "
@@ -247,14 +248,17 @@ class LatentTransformer(
         settings = resolve(self.get_params(deep=False), len(rows), rows.has_missing)
         train, held_out = self._split(rows, settings["validation_fraction"])
         model, fitted = self._model(known, rows, train, settings)
+        objective, beta = self._loss(fitted["_start"], model, len(train))
+        shown = self._shown(train, held_out, settings)
+        k = objective.neighborhood
+        neighbors = neighbors_of(model.cpu(), k, train, held_out, shown)
         model.to(device)
-        objective, beta = self._loss(fitted["_start"], model.decoder.is_linear)
         plan = self._plan(settings, objective, beta, fitted["_seed"], rows, train)
         training = Training(
             model,
-            self._batches(model, train, settings),
-            self._batches(model, held_out, settings),
-            self._batches(model, self._shown(train, held_out, settings), settings),
+            self._batches(model, train, settings, neighbors[0]),
+            self._batches(model, held_out, settings, neighbors[1]),
+            self._batches(model, shown, settings, neighbors[2]),
             plan,
             fitted["_start"],
             self._saved if self._is_resumed else None,
@@ -335,12 +339,13 @@ class LatentTransformer(
         return train.take(train.spread(min(n_rows, len(train))))
 
     @staticmethod
-    def _batches(model, rows, settings):
+    def _batches(model, rows, settings, neighbors):
         if rows is None:
             return None
         likelihood = model.likelihood
         prepare = None if likelihood.keeps_units else likelihood.prepare
-        return Batches.from_rows(rows, prepare, model.device, settings["batch_size"])
+        size = settings["batch_size"]
+        return Batches.from_rows(rows, prepare, model.device, size, neighbors)
 
     def _train(self, training, X, rows, fitted):
         """Train, report to callbacks, and set all fitted attributes together."""

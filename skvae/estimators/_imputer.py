@@ -183,6 +183,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
         self._validate_params()
         refuse_sparse(X)
         model = self._inner_model(**default_model())
+        by_kind = model._likelihood_by_kind
         if self.estimator is None:
             # Some columns of numbers can be predicted better than others.
             own_noise = Gaussian(noise="column")
@@ -190,8 +191,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
                 kind: own_noise if name == "gaussian" else name
                 for kind, name in BY_KIND.items()
             }
-            model._likelihood_by_kind = by_kind
-        cells, known = learn_columns(model, X, model.handle_unknown)
+        cells, known = learn_columns(model, X, model.handle_unknown, by_kind)
         if model.n_components == "auto":
             model.n_components = max(1, cells.shape[1] // 2)
         if self.estimator is None and model.max_iter == "auto":

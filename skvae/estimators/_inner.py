@@ -47,7 +47,9 @@ class DensityEstimator(FitSupport, BaseEstimator):
             model.set_params(random_state=self.random_state)
         if given is None or self.verbose:
             model.set_params(verbose=self.verbose)
-        objective = as_objective(model.objective)
+        # A map is not asked for.
+        is_auto = isinstance(model.objective, str) and model.objective == "auto"
+        objective = as_objective("elbo" if is_auto else model.objective)
         objective.check()
         return model.set_params(objective=objective.for_density())
 

@@ -163,7 +163,9 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
         """
         self._validate_params()
         model = self._inner_model()
-        cells, known = learn_columns(model, X, model.handle_unknown)
+        cells, known = learn_columns(
+            model, X, model.handle_unknown, model._likelihood_by_kind
+        )
         weights = check_sample_weight(sample_weight, cells)
         self._marginal = Marginal(known.likelihood, canonical_rows(cells, weights))
         usual = self._marginal.log_prob(cells)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from skvae.networks import Network, Perceptron
-from skvae.objectives import Objective, as_objective
+from skvae.objectives import Objective, Shape, as_objective
 from skvae.schedules import (
     Constant,
     Progress,
@@ -21,6 +21,9 @@ N_STEPS = 4000
 MEAN_FRACTION, WEAK_MEAN_FRACTION = 0.4, 0.1
 """Fractions of the rows of a batch that are decoded at the mean of their posterior,
 where the linear start is strong and where it is weak."""
+
+MOST_IN_A_MAP = 3
+"""Components up to which a latent space is a map by default."""
 
 HIDDEN_FRACTION = 1.0
 """Largest fraction of the cells that a default fit hides, where cells are missing."""
@@ -103,11 +106,27 @@ def _refuse_short_form(short: Mapping[str, Any], network: str) -> None:
             )
 
 
+def resolve_objective(objective: str | Objective, n_components: int) -> Objective:
+    """Return the objective, with numbers in it that may still be "auto".
+
+    Parameters
+    ----------
+    objective : str or Objective
+        Parameter of an estimator.
+    n_components : int
+        With `"auto"`, few components are a map, whose neighborhoods are looked at.
+    """
+    if isinstance(objective, str) and objective == "auto":
+        objective = "neighbors" if n_components <= MOST_IN_A_MAP else "elbo"
+    return as_objective(objective)
+
+
 def resolve_loss(
     objective: str | Objective,
     beta: str | float | Schedule | Weight,
     start: Start,
     is_linear: bool,
+    shape: Shape,
 ) -> tuple[Objective, Schedule | Weight]:
     """Return the objective and the weight of its KL term.
 
@@ -121,12 +140,14 @@ def resolve_loss(
     is_linear : bool
         Whether the model stays linear: then reconstructions gain nothing from giving up
         density.
+    shape : Shape
+        That of the fit.
     """
     objective = as_objective(objective)
     fraction = WEAK_MEAN_FRACTION if start.is_weak else MEAN_FRACTION
     is_auto = isinstance(beta, str)
     trades = is_auto and start.is_exact and not is_linear
-    objective = objective.resolved(fraction if trades else 0.0)
+    objective = objective.resolved(fraction if trades else 0.0, shape)
     value: Any = objective.default_beta(start.is_weak) if is_auto else beta
     value = value if isinstance(value, Schedule | Weight) else Constant(float(value))
     _check_beta(objective, value)

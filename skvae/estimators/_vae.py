@@ -12,9 +12,10 @@ from skvae._sklearn import Interval, StrOptions
 from skvae.estimators._apply import decode, own_modes
 from skvae.estimators._base import AUTO, LatentTransformer
 from skvae.estimators._impute import STATISTICS, impute_often, impute_once, plan_of
-from skvae.estimators._recipe import resolve_loss
+from skvae.estimators._recipe import resolve_loss, resolve_objective
 from skvae.estimators._score import SCORE_DRAWS, score_rows
-from skvae.objectives import BOUNDS, OBJECTIVES, Objective, as_objective
+from skvae.likelihoods import BY_KIND, Gaussian
+from skvae.objectives import BOUNDS, OBJECTIVES, Objective, Shape
 from skvae.priors import PRIORS, Prior, as_prior
 from skvae.schedules import Schedule, Weight
 
@@ -47,12 +48,14 @@ class VAETransformer(LatentTransformer):
         or a list of (likelihood, columns), to those that it names.
     prior : {"normal"} or Prior, default="normal"
         Distribution of z before a row is seen; see :mod:`skvae.priors`.
-    objective : {"elbo", "iwae"} or Objective, default="elbo"
+    objective : {"auto", "elbo", "neighbors", "iwae"} or Objective, default="auto"
         The loss, see :mod:`skvae.objectives`: the evidence lower bound
         (:class:`~skvae.objectives.ELBO`, whose default trades some density for better
-        reconstructions), or the tighter importance-weighted bound
-        (:class:`~skvae.objectives.IWAE`), which costs more time and is better for
-        imputation.
+        reconstructions); the same with a term that keeps neighbors together
+        (:class:`~skvae.objectives.Neighbors`), for maps; or the tighter
+        importance-weighted bound (:class:`~skvae.objectives.IWAE`), which costs more
+        time and is better for imputation. `"auto"`: `"neighbors"` with at most 3
+        components, else `"elbo"`.
     beta : "auto", float, Schedule or Weight, default="auto"
         Weight of the KL term [2]_; see :mod:`skvae.schedules` for weights that change
         while training. `"auto"`: 1 - `mean_fraction` with
@@ -75,6 +78,8 @@ class VAETransformer(LatentTransformer):
         `"pca"` adds a linear path to encoder and decoder and starts it at the
         closed-form solution, probabilistic PCA [3]_; the hidden layers learn what it
         cannot express. `"random"` has no linear path: the classic autoencoder.
+        With :class:`~skvae.objectives.Neighbors` the start at PCA is a candidate, and
+        training goes on from an encoder a tenth as large, so that the map can unfold.
     solver : {"adam", "rmsprop", "sgd"}, default="adam"
         Optimizer. `"rmsprop"` decays with 0.9; `"sgd"` has momentum 0.9.
     learning_rate : "auto", float or Schedule, default="auto"
@@ -166,7 +171,7 @@ class VAETransformer(LatentTransformer):
     encoder_, decoder_ : Network
         The specs of the networks, with sizes and activations.
     objective_ : Objective
-        Outcome of `objective`, with a number for `mean_fraction`.
+        Outcome of `objective`, with numbers for its own "auto".
     beta_ : Schedule or Weight
         Outcome of `beta`.
     learning_rate_ : Schedule
@@ -226,7 +231,7 @@ class VAETransformer(LatentTransformer):
     _parameter_constraints: dict = {
         **LatentTransformer._parameter_constraints,
         "prior": [StrOptions(set(PRIORS)), Prior],
-        "objective": [StrOptions(set(OBJECTIVES)), Objective],
+        "objective": [StrOptions({"auto", *OBJECTIVES}), Objective],
         "beta": [AUTO, Interval(Real, 0, None, closed="left"), Schedule, Weight],
     }
 
@@ -236,7 +241,7 @@ class VAETransformer(LatentTransformer):
         *,
         likelihood="auto",
         prior="normal",
-        objective="elbo",
+        objective="auto",
         beta="auto",
         encoder=None,
         decoder=None,
@@ -477,11 +482,18 @@ class VAETransformer(LatentTransformer):
         return as_prior(self.prior)
 
     @property
-    def _objective(self):
-        return as_objective(self.objective)
+    def _likelihood_by_kind(self):
+        is_map = self._objective.neighborhood is not None
+        return BY_KIND | ({"number": Gaussian(scaling="auto")} if is_map else {})
 
-    def _loss(self, begun, is_linear):
-        return resolve_loss(self.objective, self.beta, begun, is_linear)
+    @property
+    def _objective(self):
+        return resolve_objective(self.objective, self.n_components)
+
+    def _loss(self, begun, model, n_rows):
+        shape = Shape(n_rows, model.likelihood.n_features, model.n_components)
+        is_linear = model.decoder.is_linear
+        return resolve_loss(self._objective, self.beta, begun, is_linear, shape)
 
     def _said_of_loss(self, objective, beta):
         return {"objective_": objective, "beta_": beta}

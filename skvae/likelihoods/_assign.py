@@ -45,7 +45,9 @@ class Known(NamedTuple):
     """The parameter `likelihood` of the fit."""
 
 
-def learn_columns(estimator: Any, X: Any, handle_unknown: str) -> tuple[Cells, Known]:
+def learn_columns(
+    estimator: Any, X: Any, handle_unknown: str, by_kind: Mapping[str, Any]
+) -> tuple[Cells, Known]:
     """Return X as finite numbers and codes, and what is known of columns.
 
     Sets the estimator's `n_features_in_` and `feature_names_in_`.
@@ -56,10 +58,12 @@ def learn_columns(estimator: Any, X: Any, handle_unknown: str) -> tuple[Cells, K
         Its `likelihood` says what columns are.
     X : array-like of shape (n_samples, n_features)
     handle_unknown : {"error", "missing"}
+    by_kind : mapping
+        What "auto" is for each kind of column.
     """
     table, layout = read_table(estimator, X)
     chosen_from = table.values if isinstance(table, Cells) else table
-    said, by_kind = estimator.likelihood, estimator._likelihood_by_kind
+    said = estimator.likelihood
     parts = assign_likelihoods(said, chosen_from, layout, by_kind)
     layout = layout.with_categories(table, _sizes_of_coded(parts, layout))
     cells: Any = layout.encode(table, handle_unknown)

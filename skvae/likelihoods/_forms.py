@@ -159,6 +159,10 @@ def _standardized_log(xp: Any, X: Array, a: Arrays) -> Array:
     return _standardized(xp, xp.log(xp.double(X)), a)
 
 
+def _shared(xp: Any, x: Array, a: Arrays) -> Array:
+    return x * xp.like(a["share"], x)
+
+
 def _clipped(xp: Any, x: Array, a: Arrays) -> Array:
     return xp.clip(x, -a["bound"], a["bound"])
 
@@ -265,6 +269,7 @@ class _Steps(NamedTuple):
 PREPARATIONS = {
     "none": _Steps(),
     "standard": _Steps(_standardized),
+    "standard_shared": _Steps(_standardized, _shared),
     "standard_clipped": _Steps(_standardized, _clipped),
     "standard_log": _Steps(_standardized_log),
     "one_hot": _Steps(inputs=_one_hot),

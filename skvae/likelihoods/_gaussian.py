@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,6 +11,8 @@ from skvae.likelihoods._contract import Likelihood, Where
 from skvae.likelihoods._draws import normal
 from skvae.likelihoods._noise import NOISE
 from skvae.likelihoods._standardized import StandardizedModel
+from skvae.likelihoods._statistics import have_common_scale
+from skvae.table import Cells
 
 
 class GaussianModel(StandardizedModel):
@@ -85,10 +88,14 @@ class Gaussian(Likelihood):
     noise : {"shared", "column"} or float, default="shared"
         `"shared"` learns one noise for all standardized columns, `"column"` one for
         each. A number is the standard deviation in the units of `X`, not learned.
-    scaling : {"column", "shared"}, default="column"
+    scaling : {"column", "shared", "inputs", "auto"}, default="column"
         `"column"` standardizes each column by itself, so that units do not matter.
         `"shared"` divides all columns by one number, which keeps their relative
-        sizes: for columns in the same unit, such as pixels or spectra.
+        sizes: for columns in the same unit, such as pixels or spectra. `"inputs"`
+        does so only for what the encoder sees, so that columns that hardly vary do not
+        drown others, and have a density as with `"column"`. `"auto"`: `"inputs"` where
+        all columns take values from the same 256 numbers or fewer, and half of those
+        that vary take both the least and the greatest, as pixels do; else `"column"`.
 
     See Also
     --------
@@ -110,12 +117,28 @@ class Gaussian(Likelihood):
     _model = GaussianModel
     _parameter_constraints: dict = {
         "noise": NOISE,
-        "scaling": [StrOptions({"column", "shared"})],
+        "scaling": [StrOptions({"column", "shared", "inputs", "auto"})],
     }
 
     def __init__(self, noise: str | float = "shared", scaling: str = "column") -> None:
         self.noise = noise
         self.scaling = scaling
+
+    def resolve(self, X: Cells | np.ndarray) -> Likelihood:
+        """Return the spec with a scaling in place of "auto".
+
+        Parameters
+        ----------
+        X : Cells or ndarray of shape (n_samples, n_features)
+
+        Returns
+        -------
+        likelihood : Gaussian
+        """
+        if self.scaling != "auto":
+            return super().resolve(X)
+        scaling = "inputs" if have_common_scale(X) else "column"
+        return Gaussian(self.noise, scaling)
 
     def admits(self, low: float, high: float) -> bool:
         """Return whether these are numbers: the domain holds them all."""

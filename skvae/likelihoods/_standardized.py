@@ -42,6 +42,10 @@ class StandardizedModel(LikelihoodModel):
         self.n_features = self.n_inputs = self.n_outputs = n_features
         self.scaling = scaling
         self.add_statistics(unit=1.0, loc=0.0, scale=1.0)
+        if scaling == "inputs":
+            self.preparation_kind = "standard_shared"
+            self.linear_start_is_exact = False
+            self.add_statistics(share=1.0)
         self.noise = Noise(noise, n_features)
         self.constants = Constants(n_features)
 
@@ -52,8 +56,13 @@ class StandardizedModel(LikelihoodModel):
         constant = self.constants.where()
         # Where numbers differ their logarithms may not.
         unit[constant] = scale[constant | (scale == 0.0)] = 1.0
-        if self.scaling == "shared" and not constant.all():
-            scale[~constant] = self._shared_scale(scale[~constant], unit[~constant])
+        shared = scale.copy()
+        if not constant.all():
+            shared[~constant] = self._shared_scale(scale[~constant], unit[~constant])
+        if self.scaling == "shared":
+            scale = shared
+        elif self.scaling == "inputs":
+            self.share.copy_(torch.from_numpy(scale / shared))
         self.unit.copy_(torch.from_numpy(unit))
         self.loc.copy_(torch.from_numpy(loc))
         self.scale.copy_(torch.from_numpy(scale))
@@ -74,15 +83,22 @@ class StandardizedModel(LikelihoodModel):
         with np.errstate(over="ignore"):
             return np.minimum(rms * (largest / unit), LARGEST_RATIO)
 
+    def _share(self) -> Tensor:
+        """Return what the encoder sees of each standardized column, (D,)."""
+        return self.share if self.scaling == "inputs" else torch.ones_like(self.scale)
+
     def log_scale(self) -> Tensor:
         """Return the logarithm of each column's scale in the units of `transform`."""
         return self.scale.log() + self.unit.log()
 
     def preparation_arrays(self) -> dict[str, Any]:
+        """Return magnitude, location and scale of each column, and its share."""
+        share = {"share": self.share} if self.scaling == "inputs" else {}
+        return self.link_arrays() | share
+
+    def link_arrays(self) -> dict[str, Any]:
         """Return magnitude, location and scale of each column."""
         return {"unit": self.unit, "loc": self.loc, "scale": self.scale}
-
-    link_arrays = preparation_arrays
 
     @property
     def n_constant(self) -> int:
@@ -115,7 +131,7 @@ class StandardizedModel(LikelihoodModel):
 
     def location(self, outputs: Tensor) -> Tensor:
         """Return the outputs in the units of `transform`, float64."""
-        return affine(TORCH, outputs, self.preparation_arrays())
+        return affine(TORCH, outputs, self.link_arrays())
 
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the outputs in the units of `X`, float64."""
@@ -129,10 +145,12 @@ class StandardizedModel(LikelihoodModel):
     def linearized(self) -> Linearization:
         """Return zeros, and outputs in the units of the inputs."""
         zeros = torch.zeros_like(self.loc)
-        slope = torch.where(self.constants.varies, 1.0, torch.inf)
-        least_noise = float(self.noise.least_variance())
+        share = self._share()
+        slope = torch.where(self.constants.varies, share, torch.inf)
+        least_noise = float(self.noise.least_variance() * share.square().min())
         return Linearization(zeros, zeros, slope, least_noise=least_noise)
 
     def start_noise(self, variances: Tensor) -> None:
         """Set learned noise to the root of the residual variances."""
+        variances = variances / self._share().square()
         self.noise.start(self.constants.put_mean(variances))

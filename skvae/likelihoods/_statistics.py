@@ -8,7 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.table import Rows
+from skvae.table import Cells, Rows, row_slices
+
+MOST_LEVELS = 256
+"""Values of columns that may have a common scale: those of an 8-bit pixel."""
 
 N_ROWS_FOR_GAPS, N_VALUES_FOR_GAPS = 4096, 1 << 22
 """Most rows, and values, in which the resolution of columns is looked for."""
@@ -128,6 +131,34 @@ def rounding_noise(rows: Rows, prepare: Function) -> np.ndarray:
     gaps = np.diff(np.sort(values, axis=0), axis=0)
     least = np.where(gaps > 0.0, gaps, np.inf).min(axis=0, initial=np.inf)
     return np.where(np.isfinite(least), least, 0.0) / math.sqrt(12.0)
+
+
+def have_common_scale(X: Cells | np.ndarray) -> bool:
+    """Return whether columns are measured on one scale of few values, as pixels are.
+
+    Their values are the same `MOST_LEVELS` numbers or fewer, and at least half of the
+    columns that vary take both the least and the greatest of these.
+
+    Parameters
+    ----------
+    X : Cells or ndarray of shape (n_samples, n_features)
+        NaN is a missing cell.
+    """
+    n_columns = X.shape[1]
+    levels = np.empty(0)
+    low, high = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
+    for part in row_slices(len(X), n_columns):
+        cells = X[part]
+        # A few cells show that there are too many values, sorting all takes long.
+        for some in (cells[:: max(1, len(cells) // 8)], cells):
+            levels = np.union1d(levels, some)
+            if np.count_nonzero(~np.isnan(levels)) > MOST_LEVELS:
+                return False
+        low = np.fmin(low, np.fmin.reduce(cells))
+        high = np.fmax(high, np.fmax.reduce(cells))
+    varies = low < high
+    spans = (low == low.min()) & (high == high.max())
+    return bool(varies.any() and 2 * np.sum(spans & varies) >= np.sum(varies))
 
 
 def bisect(

@@ -1,8 +1,9 @@
 """The contract of objectives, and terms that are added to one."""
 
+import math
 from collections.abc import Mapping
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from sklearn.base import BaseEstimator, clone
@@ -14,6 +15,14 @@ from skvae.table import Batch
 
 Terms = Mapping[str, Tensor]
 """Name → loss in nats, before it is weighted: of each row (B,), or of the batch, ()."""
+
+
+class Shape(NamedTuple):
+    """What an objective may go by where it chooses."""
+
+    n_rows: int
+    n_columns: int
+    n_components: int
 
 
 class Objective(BaseEstimator):
@@ -34,9 +43,16 @@ class Objective(BaseEstimator):
         Least weight of the term `"kl"` with which the loss has a useful lower bound.
     has_written_gradient : bool
         Whether the terms are those of a single draw whose gradient is written out:
-        -log p(x given z), then KL(q || p) where z is drawn.
+        -log p(x given z), then KL(q || p) where z is drawn, then `written_term`.
     is_bound : bool
-        Whether a state must not be worse than a start that is exact.
+        Whether a state must not be worse than a start that is exact: it must give
+        held-out rows as great a density, and reconstruct them as well.
+    max_r2_loss : float
+        Where it is not: the fraction of variance that a state may explain less of
+        held-out rows than an exact start; infinity where that does not matter.
+    neighborhood : int or None
+        Number of nearest neighbors, of which each row of a batch comes with one; None
+        where rows come alone.
     """
 
     names: tuple[str, ...]
@@ -44,11 +60,13 @@ class Objective(BaseEstimator):
     least_beta = 0.0
     has_written_gradient = False
     is_bound = True
+    max_r2_loss: float = math.inf
+    neighborhood: int | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Take back what a parent says of its gradient where terms are others."""
         super().__init_subclass__(**kwargs)
-        if "terms" in vars(cls):
+        if {"terms", "term"} & vars(cls).keys():
             cls.has_written_gradient = vars(cls).get("has_written_gradient", False)
 
     def terms(self, model: Model, batch: Batch, noise: Tensor) -> Terms:
@@ -67,6 +85,25 @@ class Objective(BaseEstimator):
         terms : dict of str to Tensor of shape (B,) or ()
         """
         raise NotImplementedError
+
+    def written_term(
+        self, means: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return a last term that follows from posterior means, with its gradient.
+
+        Parameters
+        ----------
+        means : Tensor of shape (B, K) or (2 B, K)
+            Of the rows of a batch, and then of their neighbors if they have one.
+        weights : Tensor of shape (B,)
+
+        Returns
+        -------
+        term : Tensor of shape (B,)
+        gradient : Tensor of the shape of `means`
+            Of the weighted sum of the term. Both are None without such a term.
+        """
+        return None
 
     def stacked_terms(self, model: Model, batch: Batch, noise: Tensor) -> Tensor:
         """Return the terms of each row as one tensor; rows share terms of the batch.
@@ -117,13 +154,15 @@ class Objective(BaseEstimator):
         """
         return ((1.0, self),)
 
-    def resolved(self, mean_fraction: float) -> "Objective":
+    def resolved(self, mean_fraction: float, shape: Shape | None = None) -> "Objective":
         """Return the objective with numbers in place of "auto".
 
         Parameters
         ----------
         mean_fraction : float
             What `mean_fraction="auto"` becomes.
+        shape : Shape or None
+            That of the fit; None where it is not known yet.
 
         Returns
         -------
@@ -220,6 +259,11 @@ class AddedTerm(Objective):
         """Least weight of the KL term: that of the base."""
         return self._base.least_beta
 
+    @property
+    def neighborhood(self) -> int | None:  # type: ignore[override]
+        """Number of neighbors, of which each row comes with one: that of the base."""
+        return self._base.neighborhood
+
     def terms(self, model: Model, batch: Batch, noise: Tensor) -> Terms:
         """Return the terms of the base, then its own.
 
@@ -235,6 +279,19 @@ class AddedTerm(Objective):
         """
         terms = self._base.terms(model, batch, noise)
         return {**terms, self.name: self.term(model, batch, noise)}
+
+    def noise_at(self, noise: Tensor) -> Tensor:
+        """Return the noise at which the base reconstructs a batch.
+
+        Parameters
+        ----------
+        noise : Tensor of shape (S, B, K)
+
+        Returns
+        -------
+        noise : Tensor of shape (S, B, K)
+        """
+        return self._base.noise_at(noise)
 
     def cases(self) -> tuple[tuple[float, Objective], ...]:
         """Return the cases of the base, each with the term added.
@@ -255,18 +312,20 @@ class AddedTerm(Objective):
         """
         return {**self._base.weights(), self.name: as_weight(self.weight)}
 
-    def resolved(self, mean_fraction: float) -> Objective:
+    def resolved(self, mean_fraction: float, shape: Shape | None = None) -> Objective:
         """Return the objective with the base resolved.
 
         Parameters
         ----------
         mean_fraction : float
+        shape : Shape or None
 
         Returns
         -------
         objective : Objective
         """
-        return clone(self).set_params(base=self._base.resolved(mean_fraction))
+        base = self._base.resolved(mean_fraction, shape)
+        return clone(self).set_params(base=base)
 
     def default_beta(self, start_is_weak: bool) -> float | Schedule:
         """Return what `beta="auto"` becomes with the base.

@@ -10,6 +10,7 @@ from skvae._model import Model
 from skvae.objectives._contract import (
     OBJECTIVES,
     Objective,
+    Shape,
     Terms,
     per_row,
     single,
@@ -115,12 +116,14 @@ class ELBO(Objective):
         log_prob = model.log_prob(z, batch)
         return {"reconstruction": per_row(-log_prob, len(batch)), "kl": kl}
 
-    def resolved(self, mean_fraction: float) -> "ELBO":
+    def resolved(self, mean_fraction: float, shape: Shape | None = None) -> "ELBO":
         """Return the objective with a number in place of "auto".
 
         Parameters
         ----------
         mean_fraction : float
+        shape : Shape or None
+            Does not matter.
 
         Returns
         -------

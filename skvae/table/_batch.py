@@ -24,6 +24,9 @@ class Batch:
         Positions of the rows among those that the batches were made of.
     conditions : Tensor of shape (B, C) or None
         What p(x given z) depends on beside z.
+    partners : Tensor of shape (B, D) or None
+        Cells of a neighbor of each row, for objectives that compare the two; NaN where
+        a cell is not observed, which may be if `observed` is not None.
     """
 
     x: Tensor
@@ -31,6 +34,7 @@ class Batch:
     weights: Any = None
     index: Any = None
     conditions: Tensor | None = None
+    partners: Tensor | None = None
 
     @classmethod
     def of(cls, x: Tensor, has_missing: bool, **known: Tensor) -> "Batch":
@@ -48,6 +52,14 @@ class Batch:
     def fields(self) -> dict[str, Any]:
         """Return the values of the fields by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def with_partners(self) -> "Batch":
+        """Return the rows, and then their neighbors, as a batch of 2 B rows."""
+        partners: Any = self.partners
+        if self.observed is None:
+            return Batch(torch.cat((self.x, partners)))
+        observed = torch.cat((self.observed, ~torch.isnan(partners)))
+        return Batch(torch.cat((self.x, partners)), observed)
 
     def hide(self, hidden: Tensor) -> "Batch":
         """Return the batch without some cells, given as (B, D) of bool."""

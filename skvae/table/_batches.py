@@ -47,7 +47,14 @@ def _reader(
 
 @dataclass(frozen=True)
 class Batches:
-    """Rows in model units, float32 on a device, in shuffled batches or in order."""
+    """Rows in model units, float32 on a device, in shuffled batches or in order.
+
+    Attributes
+    ----------
+    neighbors : Tensor of int64 of shape (n, k) or None
+        Positions of neighbors of each row. Where they are given, each row of a batch
+        comes with one of them, drawn by their weights.
+    """
 
     read: Read
     places: Tensor
@@ -55,10 +62,16 @@ class Batches:
     n_columns: int
     batch_size: int
     has_missing: bool
+    neighbors: Tensor | None = None
 
     @classmethod
     def from_rows(
-        cls, rows: Rows, prepare: Prepare | None, device: torch.device, batch_size: int
+        cls,
+        rows: Rows,
+        prepare: Prepare | None,
+        device: torch.device,
+        batch_size: int,
+        neighbors: Tensor | None = None,
     ) -> "Batches":
         """Return batches of rows, which `prepare` converts to the units of the model.
 
@@ -68,7 +81,9 @@ class Batches:
         """
         source = _reader(rows, prepare, device)
         weights = torch.from_numpy(rows.weights).to(device, torch.float32)
-        return cls(*source, weights, rows.n_features, batch_size, rows.has_missing)
+        near = None if neighbors is None else neighbors.to(device)
+        n_columns, has_missing = rows.n_features, rows.has_missing
+        return cls(*source, weights, n_columns, batch_size, has_missing, near)
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -91,15 +106,33 @@ class Batches:
         """
         random = generator(seed, Stream.ORDER, epoch)
         index = torch.randperm(len(self), generator=random).to(self.device)
-        values = (self.places[index], self.weights[index], index)
-        yield from map(self._batch, *(v.tensor_split(self.n_steps) for v in values))
+        partners = self._partners(index, generator(seed, Stream.NEIGHBORS, epoch))
+        for some in torch.arange(len(self)).tensor_split(self.n_steps):
+            part = slice(int(some[0]), int(some[-1]) + 1)
+            yield self._batch(index[part], partners[part])
 
     def in_order(self, n_rows: int | None = None) -> Iterator[Batch]:
-        """Yield batches of the first rows, or of all, in canonical order."""
-        index = torch.arange(len(self), device=self.device)[:n_rows]
-        for part in row_slices(len(index), self.n_columns):
-            yield self._batch(self.places[part], self.weights[part], index[part])
+        """Yield batches of the first rows, or of all, in canonical order.
 
-    def _batch(self, places: Tensor, weights: Tensor, index: Tensor) -> Batch:
-        x = self.read(places)
-        return Batch.of(x, self.has_missing, weights=weights, index=index)
+        Their neighbors are the same at every call.
+        """
+        index = torch.arange(len(self), device=self.device)[:n_rows]
+        partners = self._partners(index, generator(0, Stream.NEIGHBORS))
+        for part in row_slices(len(index), self.n_columns):
+            yield self._batch(index[part], partners[part])
+
+    def _partners(self, index: Tensor, random: torch.Generator) -> Tensor:
+        """Return the position of a neighbor of each row; none without neighbors."""
+        if self.neighbors is None:
+            return index[:0]
+        near = self.neighbors[index]
+        shares = self.weights[near].cumsum(1)
+        uniform = torch.rand((len(near), 1), generator=random, dtype=torch.float32)
+        drawn = shares < uniform.to(self.device) * shares[:, -1:]
+        return near.gather(1, drawn.sum(1, keepdim=True))[:, 0]
+
+    def _batch(self, index: Tensor, partners: Tensor) -> Batch:
+        known = {"weights": self.weights[index], "index": index}
+        if len(partners):
+            known["partners"] = self.read(self.places[partners])
+        return Batch.of(self.read(self.places[index]), self.has_missing, **known)

@@ -3,6 +3,7 @@
 from skvae.training._acceptance import Start
 from skvae.training._interrupts import end_fit
 from skvae.training._loop import Plan, Training
+from skvae.training._neighbors import neighbors_of
 from skvae.training._optimizers import SOLVERS
 from skvae.training._start import start
 from skvae.training._state import Saved
@@ -14,5 +15,6 @@ __all__ = [
     "Start",
     "Training",
     "end_fit",
+    "neighbors_of",
     "start",
 ]

@@ -140,6 +140,19 @@ class Acceptance:
             density += TAIL_FACTOR * gain
         self.kept.standard = Standard(error, density)
 
+    def set_least_r2(self, validation: Validation, max_r2_loss: float) -> None:
+        """Set how much less variance than the start later states may explain.
+
+        Parameters
+        ----------
+        validation : Validation
+            Of the start.
+        max_r2_loss : float
+            A fraction of the variance of held-out rows.
+        """
+        error = validation.error() + max_r2_loss * validation.variance()
+        self.kept.standard = Standard(error, -math.inf)
+
     def offer(
         self, means: Mapping[str, float], theta: Tensor, validation: Validation
     ) -> None:

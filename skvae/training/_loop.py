@@ -26,6 +26,12 @@ from skvae.training._validation import N_VALIDATION_LOSSES, Validation
 N_AVERAGED = 16
 """Steps of an epoch, at least, that count in the average, if it has as many."""
 
+FOLDED = 0.1
+"""Size of a linear encoder, relative to PCA, from which neighborhoods unfold.
+
+At full size clusters that PCA does not separate stay on top of each other.
+"""
+
 LEAST_SLOWDOWN = 1e-4
 """Least factor of the learning rate; a fit without a finite loss there has failed."""
 
@@ -105,6 +111,10 @@ class Training:
         self.optimizer = SOLVERS[plan.solver](self.parameters.theta)
         self.state = TrainingState(self.parameters, self.optimizer)
         self.step = step_for(model, plan.objective, self.parameters)
+        self.fixed: list[Any] = []
+        unfolds = plan.objective.neighborhood is not None
+        if unfolds and model.encoder.path.has_map and not model.encoder.is_linear:
+            self.fixed = [model.encoder.path.weight.grad]
         self.largest_norm = CLIP_PER_COLUMN * model.likelihood.n_features
         self.replayed: Replayed | None = None
         if train.device.type == "cuda" and self.optimizer.can_be_recorded():
@@ -142,6 +152,8 @@ class Training:
             state.follow(earlier)
         if self.holds_out:
             self._begin_at(start, is_first=earlier is None)
+        if self.fixed and earlier is None:
+            self._fold()
         if earlier is not None and state.fits(earlier):
             state.load_arrays(earlier)
 
@@ -162,12 +174,26 @@ class Training:
         self.state.kept.is_start = start.is_linear and is_first
         if is_first:
             self.state.history.validation.append(self._loss_of(means))
-        aims_at_density = self.plan.objective.is_bound and self._final("kl") <= 1.0
-        if start.is_exact and aims_at_density:
-            # The state that a fit continues from is not refitted to all rows at the
-            # end.
-            n_train = len(self.train) if is_first else 0
+        if not start.is_exact:
+            return
+        # The state that a fit continues from is not refitted to all rows at the end.
+        n_train = len(self.train) if is_first else 0
+        max_r2_loss = self.plan.objective.max_r2_loss
+        if self.plan.objective.is_bound and self._final("kl") <= 1.0:
             self.acceptance.set_standard(self.validate, n_train)
+        elif max_r2_loss < math.inf:
+            self.acceptance.set_least_r2(self.validate, max_r2_loss)
+
+    @torch.no_grad()
+    def _fold(self) -> None:
+        """Make a linear encoder small, so that hidden layers can unfold the map.
+
+        It keeps its directions and is not trained, since it moves all rows alike.
+        """
+        path = self.model.encoder.path
+        path.weight.mul_(FOLDED)
+        path.bias[: len(path.weight)].mul_(FOLDED)
+        self.parameters.average.copy_(self.parameters.theta)
 
     # Weights of the terms
 
@@ -318,6 +344,8 @@ class Training:
         self, batch: Batch, noise: Tensor, rate: Any, weights: Sequence[Any]
     ) -> Tensor:
         sums = self.step(batch, noise, weights)
+        for gradient in self.fixed:
+            gradient.zero_()
         gradient = self.parameters.gradient
         # The norm of the sum; that of the mean, which is clipped, is as much smaller.
         norm = torch.dot(gradient, gradient).sqrt_()
@@ -387,9 +415,22 @@ class Training:
         for p in self.model.parameters():
             p.grad = None
         if self.acceptance.stays_at_start:
+            self._warn_of_start()
             # On the CPU, as the first time.
-            start_model(self.model.cpu(), rows, self.plan.objective)
+            start_model(self.model.cpu(), rows, self.plan.objective.for_density())
             self.model.to(self.train.device)
+
+    def _warn_of_start(self) -> None:
+        """Warn where an objective other than the start's own has changed nothing."""
+        max_r2_loss = self.plan.objective.max_r2_loss
+        if max_r2_loss < math.inf:
+            warnings.warn(
+                "The model stays at PCA. Training found no state with a lower held-out "
+                f"loss that explains at most {max_r2_loss:g} less of the variance of "
+                "held-out rows. Raise max_iter, or max_r2_loss of the objective.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
 
     def _slow_down(self, before: Saved) -> None:
         """Go back to before an epoch whose loss was not finite, with smaller steps."""

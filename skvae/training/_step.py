@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from skvae._model import Model
@@ -61,8 +62,9 @@ class AutogradStep:
 class WrittenStep:
     """The gradient of the evidence lower bound, or of a plain autoencoder's loss.
 
-    For perceptrons and a standard normal prior; the likelihood is any. To be called
-    where torch records no gradients, best in inference mode.
+    A term that follows from posterior means may be added. For perceptrons and a
+    standard normal prior; the likelihood is any. To be called where torch records no
+    gradients, best in inference mode.
 
     Parameters
     ----------
@@ -96,12 +98,19 @@ class WrittenStep:
     def _piece(
         self, batch: Batch, noise: Tensor, weights: Sequence[Any], adds: bool
     ) -> Tensor:
-        outputs = self.encoder.forward(self.model.encoder_inputs(batch))
-        outputs = self.model.with_empty_rows(outputs, batch)
+        seen = batch if batch.partners is None else batch.with_partners()
+        outputs = self.encoder.forward(self.model.encoder_inputs(seen))
+        outputs = self.model.with_empty_rows(outputs, seen)
         piece = self._random if self.model.posterior.is_random else self._fixed
-        terms, gradient = piece(outputs, batch, noise, weights, adds)
-        if batch.empty is not None:
-            gradient.masked_fill_(batch.empty, 0.0)
+        terms, gradient = piece(outputs[: len(batch)], batch, noise, weights, adds)
+        means = self.model.posterior.mean(outputs)
+        added = self.objective.written_term(means, batch.weights * weights[-1])
+        if added is not None:
+            terms = torch.cat((terms, added[0][None]))
+            gradient = F.pad(gradient, (0, 0, 0, len(seen) - len(batch)))
+            gradient[:, : means.shape[1]] += added[1]
+        if seen.empty is not None:
+            gradient.masked_fill_(seen.empty, 0.0)
         self.encoder.backward(gradient, adds)
         return terms @ batch.weights
 
@@ -150,7 +159,7 @@ def step_for(model: Model, objective: Objective, parameters: FlatParameters) -> 
     is_known = model.has_standard_z if draws else not model.posterior.is_random
     if (
         objective.has_written_gradient
-        and (objective.n_draws == 1 and not objective.weights())
+        and (objective.n_draws == 1 and "reconstruction" not in objective.weights())
         and is_known
         and all(network.has_written_pass for network in networks)
     ):

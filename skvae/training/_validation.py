@@ -72,6 +72,12 @@ class Validation:
         """Return the mean squared error of rows that are decoded at their mean."""
         return float(self._mean(lambda _, batch: self.model.squared_error(batch)))
 
+    def variance(self) -> float:
+        """Return the mean squared deviation of rows from what fits best without z."""
+        model = self.model
+        outputs = model.likelihood.linearized().outputs.to(model.sign)[None]
+        return float(self._mean(lambda _, b: model.squared_residual(outputs, b)))
+
     def density(self) -> float:
         """Return the mean importance-weighted log-density of the rows.
 
