@@ -170,6 +170,7 @@ LIKELIHOOD_CASES = [
     LikelihoodCase(Gaussian(noise="column"), REAL),
     LikelihoodCase(Gaussian(scaling="shared"), REAL),
     LikelihoodCase(Gaussian("column", "shared"), REAL),
+    LikelihoodCase(Gaussian("column", "inputs"), REAL / UNITS),
     LikelihoodCase(Gaussian(noise=0.7), REAL / UNITS),
     LikelihoodCase(Gaussian(0.7, "shared"), REAL / UNITS),
     LikelihoodCase(StudentT(), TAILED),

@@ -307,7 +307,7 @@ ROUND_TRIPS = {
 
 def learned(likelihood, X):
     estimator = VAETransformer(likelihood=likelihood)
-    return learn_columns(estimator, X, "error")[1]
+    return learn_columns(estimator, X, "error", BY_KIND)[1]
 
 
 @pytest.mark.parametrize("name", ROUND_TRIPS)

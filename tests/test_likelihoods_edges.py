@@ -94,7 +94,7 @@ def test_gaussian_standardizes_columns_of_any_size_in_chunks(size, monkeypatch):
         assert_array_equal(chunked[:, 1:4], np.where(np.isnan(X[:, 1:4]), np.nan, 0.0))
 
 
-@pytest.mark.parametrize("scaling", ["column", "shared"])
+@pytest.mark.parametrize("scaling", ["column", "shared", "inputs"])
 def test_gaussian_of_constant_columns_alone_is_finite(scaling):
     X = np.tile([0.0, 0.1, -7e5], (5, 1))
     model = _model(Gaussian(scaling=scaling), X, np.zeros(3))

@@ -79,6 +79,9 @@ def _noise(spec, scale, factor=1.0):
     if not isinstance(spec.noise, str):
         return spec.noise
     variances = VARIANCES[: len(scale)] * factor
+    if getattr(spec, "scaling", None) == "inputs":
+        # They are those of what the encoder sees.
+        variances = variances / (scale**2 / np.mean(scale**2))
     return scale * np.sqrt(variances.mean() if spec.noise == "shared" else variances)
 
 

@@ -41,7 +41,8 @@ class VAETransformer(LatentTransformer):
     n_components : int, default=2
         Number of latent components, K. May exceed the number of columns.
     likelihood : str, Likelihood, dict or list, default="auto"
-        What a column is: `"auto"` goes by its type, `"gaussian"` for numbers and
+        What a column is: `"auto"` goes by its type, `"gaussian"` for numbers (in maps
+        with `scaling="auto"`, see :class:`~skvae.likelihoods.Gaussian`) and
         dates, `"bernoulli"` for booleans, `"categorical"` for text and categories, and
         `"ordinal"` for ordered categories. A name or object of
         :mod:`skvae.likelihoods` applies to all columns; a dict of column to likelihood,
@@ -102,7 +103,9 @@ class VAETransformer(LatentTransformer):
         normal prior and complete rows, unless `beta` ends above 1 or a term is added to
         the bound, a state beats the start only if it also reconstructs held-out rows no
         worse and gives them a greater density, by more than twice what the start is
-        expected to gain from being fitted to all rows. Without early stopping, or with
+        expected to gain from being fitted to all rows. With
+        :class:`~skvae.objectives.Neighbors` it must explain at least as much of their
+        variance, less `max_r2_loss`. Without early stopping, or with
         fewer than 10 distinct rows, training stops by the training loss, and the model
         of the last epoch is returned.
     validation_fraction : "auto" or float, default="auto"
@@ -491,8 +494,9 @@ class VAETransformer(LatentTransformer):
         return resolve_objective(self.objective, self.n_components)
 
     def _loss(self, begun, model, n_rows):
-        shape = Shape(n_rows, model.likelihood.n_features, model.n_components)
-        is_linear = model.decoder.is_linear
+        likelihood, is_linear = model.likelihood, model.decoder.is_linear
+        n_columns = likelihood.n_features - likelihood.n_constant
+        shape = Shape(n_rows, n_columns, model.n_components)
         return resolve_loss(self._objective, self.beta, begun, is_linear, shape)
 
     def _said_of_loss(self, objective, beta):

@@ -154,7 +154,7 @@ class LikelihoodModel(nn.Module):
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return how far cells deviate from their expectation, (B, D), in model units.
 
-        For filled rows.
+        For filled rows. Cells that the encoder sees in other units deviate in these.
         """
         return x - self.preparation().units(self.mean(outputs))
 

@@ -56,13 +56,12 @@ class StandardizedModel(LikelihoodModel):
         constant = self.constants.where()
         # Where numbers differ their logarithms may not.
         unit[constant] = scale[constant | (scale == 0.0)] = 1.0
-        shared = scale.copy()
-        if not constant.all():
-            shared[~constant] = self._shared_scale(scale[~constant], unit[~constant])
-        if self.scaling == "shared":
-            scale = shared
-        elif self.scaling == "inputs":
-            self.share.copy_(torch.from_numpy(scale / shared))
+        if self.scaling != "column" and not constant.all():
+            shared = self._shared_scale(scale[~constant], unit[~constant])
+            if self.scaling == "shared":
+                scale[~constant] = shared
+            else:
+                self.share[~constant] = torch.from_numpy(scale[~constant] / shared)
         self.unit.copy_(torch.from_numpy(unit))
         self.loc.copy_(torch.from_numpy(loc))
         self.scale.copy_(torch.from_numpy(scale))
@@ -94,10 +93,13 @@ class StandardizedModel(LikelihoodModel):
     def preparation_arrays(self) -> dict[str, Any]:
         """Return magnitude, location and scale of each column, and its share."""
         share = {"share": self.share} if self.scaling == "inputs" else {}
-        return self.link_arrays() | share
+        return self._moments() | share
 
     def link_arrays(self) -> dict[str, Any]:
         """Return magnitude, location and scale of each column."""
+        return self._moments()
+
+    def _moments(self) -> dict[str, Any]:
         return {"unit": self.unit, "loc": self.loc, "scale": self.scale}
 
     @property
@@ -126,12 +128,12 @@ class StandardizedModel(LikelihoodModel):
         return self.constants.put_masses(self.cell_density(outputs, x), x)
 
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return standardized rows minus their expectation."""
-        return self.constants.hide(x - outputs)
+        """Return rows minus their expectation, in the units of what the encoder sees."""
+        return self.constants.hide(x - outputs) * self._share().to(outputs.dtype)
 
     def location(self, outputs: Tensor) -> Tensor:
         """Return the outputs in the units of `transform`, float64."""
-        return affine(TORCH, outputs, self.link_arrays())
+        return affine(TORCH, outputs, self._moments())
 
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the outputs in the units of `X`, float64."""

@@ -18,7 +18,7 @@ Terms = Mapping[str, Tensor]
 
 
 class Shape(NamedTuple):
-    """What an objective may go by where it chooses."""
+    """What an objective may go by where it chooses; constant columns do not count."""
 
     n_rows: int
     n_columns: int
