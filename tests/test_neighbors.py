@@ -106,6 +106,14 @@ def test_pairs_at_one_point_have_finite_terms_and_no_gradient():
     torch.testing.assert_close(points.grad, torch.zeros_like(points))
 
 
+def test_pairs_far_apart_have_finite_terms_and_gradients():
+    points = torch.tensor([[0.0], [1e25], [-1e30], [3e38]], requires_grad=True)
+    terms = Contrasted.apply(points)
+    terms.sum().backward()
+    assert torch.isfinite(terms).all()
+    assert torch.isfinite(points.grad).all()
+
+
 def test_term_is_zero_where_rows_come_alone():
     rows = _rows(_blobs()[0])
     batch = next(Batches.from_rows(rows, None, CPU, 10).in_order())

@@ -4,7 +4,7 @@ import pytest
 
 from skvae.estimators._recipe import n_epochs, resolve, resolve_loss, resolve_networks
 from skvae.networks import Perceptron
-from skvae.objectives import ELBO, IWAE, AddedTerm
+from skvae.objectives import ELBO, IWAE, AddedTerm, Shape
 from skvae.schedules import Constant, OneCycle, WarmUp, Weight
 from skvae.training import Start
 
@@ -18,6 +18,9 @@ class Falling(Weight):
 
     def value(self, state, progress):
         return 1.5 - progress
+
+
+SHAPE = Shape(n_rows=100, n_columns=5, n_components=2)
 
 
 class Size(AddedTerm):
@@ -54,7 +57,7 @@ def test_loss_follows_the_start_where_it_is_not_given(
 ):
     objective = ELBO(mean_fraction)
     given = Size(objective, weight=3.0) if is_extended else objective
-    resolved, weight = resolve_loss(given, beta, start, is_linear)
+    resolved, weight = resolve_loss(given, beta, start, is_linear, SHAPE)
     assert repr(weight) == repr(expected[0])
     bound = resolved.base if is_extended else resolved
     assert bound.mean_fraction == expected[1]
@@ -64,7 +67,7 @@ def test_loss_follows_the_start_where_it_is_not_given(
 
 @pytest.mark.parametrize("start", [STRONG, WEAK, NONE])
 def test_importance_weighted_bound_is_not_weighted_by_the_start(start):
-    objective, weight = resolve_loss("iwae", "auto", start, is_linear=False)
+    objective, weight = resolve_loss("iwae", "auto", start, False, SHAPE)
     assert objective.n_draws == IWAE().n_draws
     assert repr(weight) == repr(Constant(1.0))
 
@@ -76,8 +79,8 @@ def test_importance_weighted_bound_is_not_weighted_by_the_start(start):
 def test_beta_that_leaves_no_lower_bound_is_refused(objective, beta, least):
     message = rf"requires beta >= 1 throughout.*is {least} at one end"
     with pytest.raises(ValueError, match=message):
-        resolve_loss(objective, beta, STRONG, is_linear=False)
-    resolve_loss(IWAE(1), beta, STRONG, is_linear=False)
+        resolve_loss(objective, beta, STRONG, False, SHAPE)
+    resolve_loss(IWAE(1), beta, STRONG, False, SHAPE)
 
 
 # Settings

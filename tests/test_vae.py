@@ -150,14 +150,16 @@ def test_more_components_than_columns_leave_a_valid_density(iris):
 
 def test_beta_changes_what_is_learned(iris):
     carried = [
-        tiny(beta=b, max_iter=60).fit(iris).kl_per_component_.sum() for b in (1, 8)
+        tiny(beta=b, objective="elbo", max_iter=60).fit(iris).kl_per_component_.sum()
+        for b in (1, 8)
     ]
     assert carried[1] < 0.9 * carried[0]
 
 
 def test_beta_schedule_ends_at_its_value(iris):
-    a = tiny(beta=Constant(2.0), early_stopping=False).fit(iris)
-    b = tiny(beta=WarmUp(fraction=0.2, value=2.0), early_stopping=False).fit(iris)
+    settings = {"objective": "elbo", "early_stopping": False}
+    a = tiny(beta=Constant(2.0), **settings).fit(iris)
+    b = tiny(beta=WarmUp(fraction=0.2, value=2.0), **settings).fit(iris)
     assert a.loss_curve_[0] != b.loss_curve_[0]
     for vae in (a, b):
         reconstruction, kl = (curve[-1] for curve in vae.term_curves_.values())
@@ -174,7 +176,8 @@ def test_sample_repeats_with_its_seed_and_varies_without(fitted):
 
 
 def test_samples_have_the_moments_of_the_data(iris):
-    vae = VAETransformer(2, max_iter=300, tol=None, random_state=0).fit(iris)
+    settings = {"objective": "elbo", "max_iter": 300, "tol": None}
+    vae = VAETransformer(2, random_state=0, **settings).fit(iris)
     X = vae.sample(4000, random_state=0)
     np.testing.assert_allclose(X.mean(axis=0), iris.mean(axis=0), atol=0.2)
     np.testing.assert_allclose(X.std(axis=0), iris.std(axis=0), rtol=0.2)
@@ -425,7 +428,7 @@ def test_fits_in_threads_are_those_of_fits_alone(untouched, digits):
 
 
 def test_curves_have_an_entry_per_epoch(iris):
-    vae = tiny(max_iter=7).fit(iris)
+    vae = tiny(objective="elbo", max_iter=7).fit(iris)
     assert vae.n_iter_ == 7
     assert [*vae.term_curves_] == ["reconstruction", "kl"]
     assert [len(curve) for curve in vae.term_curves_.values()] == [7, 7]
@@ -466,7 +469,8 @@ def test_curves_of_rows_of_one_kind_agree_though_training_hides_cells(gaps, obje
 def test_rows_are_decoded_at_their_mean_too_where_the_start_is_pca(
     iris, params, fraction, weight
 ):
-    vae = tiny(**({"beta": "auto"} | params)).fit(iris / iris.max())
+    settings = {"beta": "auto", "objective": "elbo"} | params
+    vae = tiny(**settings).fit(iris / iris.max())
     assert vae.objective_.mean_fraction == fraction
     assert vae.beta_(5, 5) == pytest.approx(weight)
 
@@ -632,7 +636,11 @@ def test_default_parameters_are_resolved_into_attributes(iris):
     vae = VAETransformer(max_iter=2, tol=None, random_state=0).fit(iris)
     assert repr(vae.encoder_) == repr(vae.decoder_) == repr(Perceptron().resolved(4))
     assert repr(vae.likelihood_) == "Gaussian()"
-    assert repr(vae.objective_) == "ELBO(mean_fraction=0.4)"
+    base, width = vae.objective_.base, vae.objective_.width
+    assert repr(base) == "ELBO(mean_fraction=0.4)"
+    # In a plane, a normal variable is within r in 1 - exp(-r^2 / 2).
+    assert 1 - np.exp(-0.5 * width**2) == pytest.approx(15 / 120, rel=0.02)
+    assert vae.objective_.weight == 10.0
     assert repr(vae.beta_) == "Constant(value=0.6)"
     assert repr(vae.learning_rate_) == "OneCycle()"
     assert (vae.batch_size_, vae.max_iter_, vae.n_iter_no_change_) == (128, 2, 10)

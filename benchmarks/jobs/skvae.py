@@ -64,7 +64,7 @@ class Quality(Callback):
 def model_of(n_components, **settings):
     """Return a model of images, on the CPU."""
     known = {"likelihood": "bernoulli", "device": "cpu", "random_state": 0}
-    return VAETransformer(n_components, **known, **settings)
+    return VAETransformer(n_components, objective="elbo", **known, **settings)
 
 
 class Job(Shape):

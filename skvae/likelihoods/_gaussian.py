@@ -94,7 +94,7 @@ class Gaussian(Likelihood):
         sizes: for columns in the same unit, such as pixels or spectra. `"inputs"`
         does so only for what the encoder sees, so that columns that hardly vary do not
         drown others, and have a density as with `"column"`. `"auto"`: `"inputs"` where
-        all columns take values from the same 256 numbers or fewer, and half of those
+        all columns take values from the same 256 numbers or fewer, and most of those
         that vary take both the least and the greatest, as pixels do; else `"column"`.
 
     See Also

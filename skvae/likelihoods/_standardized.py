@@ -20,6 +20,10 @@ LARGEST_RATIO = 1e300
 """Bound on a scale shared by columns of very different magnitude."""
 
 
+LEAST_SHARE = 1e-6
+"""Least of what an encoder sees of a standardized column: enough to start from."""
+
+
 class StandardizedModel(LikelihoodModel):
     """Columns as (loc + scale * x) * unit, with x around the outputs.
 
@@ -61,7 +65,8 @@ class StandardizedModel(LikelihoodModel):
             if self.scaling == "shared":
                 scale[~constant] = shared
             else:
-                self.share[~constant] = torch.from_numpy(scale[~constant] / shared)
+                share = np.maximum(scale[~constant] / shared, LEAST_SHARE)
+                self.share[~constant] = torch.from_numpy(share)
         self.unit.copy_(torch.from_numpy(unit))
         self.loc.copy_(torch.from_numpy(loc))
         self.scale.copy_(torch.from_numpy(scale))
@@ -128,7 +133,7 @@ class StandardizedModel(LikelihoodModel):
         return self.constants.put_masses(self.cell_density(outputs, x), x)
 
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return rows minus their expectation, in the units of what the encoder sees."""
+        """Return rows minus their expectation, in units of what the encoder sees."""
         return self.constants.hide(x - outputs) * self._share().to(outputs.dtype)
 
     def location(self, outputs: Tensor) -> Tensor:

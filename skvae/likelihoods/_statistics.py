@@ -136,8 +136,8 @@ def rounding_noise(rows: Rows, prepare: Function) -> np.ndarray:
 def have_common_scale(X: Cells | np.ndarray) -> bool:
     """Return whether columns are measured on one scale of few values, as pixels are.
 
-    Their values are the same `MOST_LEVELS` numbers or fewer, and at least half of the
-    columns that vary take both the least and the greatest of these.
+    Their values are the same `MOST_LEVELS` numbers or fewer, and most of the columns
+    that vary, at least two, take both the least and the greatest of these.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def have_common_scale(X: Cells | np.ndarray) -> bool:
         high = np.fmax(high, np.fmax.reduce(cells))
     varies = low < high
     spans = (low == low.min()) & (high == high.max())
-    return bool(varies.any() and 2 * np.sum(spans & varies) >= np.sum(varies))
+    return bool(np.sum(spans & varies) > max(1, 0.5 * np.sum(varies)))
 
 
 def bisect(

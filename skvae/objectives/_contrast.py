@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+MOST_APART = 1e30
+"""Bound on squared distances, so that logarithms of their kernel stay finite."""
+
 MOST_PAIRS = 256
 """Pairs that are told from each other; more are taken apart into such groups."""
 
@@ -36,7 +39,7 @@ class Contrast:
         first, second = points.chunk(2)
         self.apart = first - second
         # Of pairs from differences: products would cancel where points are close.
-        distances = self.apart.square().sum(-1)
+        distances = self.apart.square().sum(-1).clamp_max(MOST_APART)
         self.of_pairs = 1.0 / (1.0 + distances)
         self.kernel = self._kernel()
         self.sums = self.kernel.sum(1)
@@ -47,7 +50,7 @@ class Contrast:
         distances = torch.cdist(
             self.points, self.points, compute_mode="donot_use_mm_for_euclid_dist"
         )
-        kernel = distances.square_().add_(1.0).reciprocal_()
+        kernel = distances.square_().clamp_max_(MOST_APART).add_(1.0).reciprocal_()
         return kernel.fill_diagonal_(0.0)
 
     def gradient(self, weights: Tensor) -> Tensor:
