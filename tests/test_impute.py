@@ -23,7 +23,8 @@ X_MISSING, MISSING = with_missing(X, 0.3)
 
 @pytest.fixture(scope="module")
 def vae():
-    return VAETransformer(2, max_iter=60, tol=None, random_state=0).fit(X_MISSING)
+    settings = {"objective": "elbo", "max_iter": 60, "tol": None}
+    return VAETransformer(2, random_state=0, **settings).fit(X_MISSING)
 
 
 @pytest.fixture(scope="module")

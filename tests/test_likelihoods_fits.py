@@ -53,6 +53,7 @@ def _fit(likelihood, X, max_iter=100):
     vae = VAETransformer(
         1,
         likelihood=likelihood,
+        objective="elbo",
         hidden_layer_sizes=(32,),
         max_iter=max_iter,
         tol=None,

@@ -343,6 +343,14 @@ def test_few_components_are_a_map_by_default(K, name):
     assert vae.objective_.names[2:] == ((name,) if name else ())
 
 
+@pytest.mark.parametrize(
+    "params", [{"hidden_layer_sizes": ()}, {"encoder": Perceptron(())}], ids=str
+)
+def test_linear_models_are_no_maps_by_default(params):
+    vae = VAETransformer(max_iter=1, random_state=0, **params).fit(_blobs(40)[0])
+    assert vae.objective_.names == ("reconstruction", "kl")
+
+
 def test_detectors_do_not_fit_maps():
     detector = VAEOutlierDetector(max_iter=2, random_state=0).fit(_blobs(60)[0])
     assert detector.estimator_.objective_.names == ("reconstruction", "kl")
@@ -412,9 +420,10 @@ def test_start_at_pca_is_a_candidate_and_says_so_where_it_stays():
 
 
 @pytest.mark.parametrize("init", ["pca", "random"])
-def test_linear_models_are_maps_too(init):
+def test_linear_models_can_be_maps(init):
     X, _ = _blobs(60)
-    vae = VAETransformer(hidden_layer_sizes=(), init=init, max_iter=5, random_state=0)
+    settings = {"objective": "neighbors", "hidden_layer_sizes": (), "init": init}
+    vae = VAETransformer(max_iter=5, random_state=0, **settings)
     assert np.ptp(vae.fit_transform(X), axis=0).min() > 0.1
 
 

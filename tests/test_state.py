@@ -277,7 +277,7 @@ def test_warm_start_refuses_what_a_first_fit_refuses():
 
 
 def test_warm_start_weighs_the_kl_term_by_a_changed_beta():
-    estimator = _estimator(beta=1.0).fit(X)
+    estimator = _estimator(beta=1.0, objective="elbo").fit(X)
     estimator.set_params(beta=4.0, warm_start=True).fit(X)
     assert estimator.beta_.value == 4.0
     curves = (estimator.term_curves_[name] for name in ("reconstruction", "kl"))

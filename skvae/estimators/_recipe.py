@@ -106,19 +106,24 @@ def _refuse_short_form(short: Mapping[str, Any], network: str) -> None:
             )
 
 
-def resolve_objective(objective: str | Objective, n_components: int) -> Objective:
+def resolve_objective(params: Mapping[str, Any]) -> Objective:
     """Return the objective, with numbers in it that may still be "auto".
+
+    With `"auto"`, few components are a map, whose neighborhoods are looked at; but a
+    linear encoder cannot unfold them.
 
     Parameters
     ----------
-    objective : str or Objective
-        Parameter of an estimator.
-    n_components : int
-        With `"auto"`, few components are a map, whose neighborhoods are looked at.
+    params : mapping
+        Parameters of an estimator.
     """
-    if isinstance(objective, str) and objective == "auto":
-        objective = "neighbors" if n_components <= MOST_IN_A_MAP else "elbo"
-    return as_objective(objective)
+    objective = params["objective"]
+    if not (isinstance(objective, str) and objective == "auto"):
+        return as_objective(objective)
+    encoder, _ = resolve_networks(params, n_columns=1)
+    is_linear = getattr(encoder, "hidden_layer_sizes", None) == ()
+    is_map = params["n_components"] <= MOST_IN_A_MAP and not is_linear
+    return as_objective("neighbors" if is_map else "elbo")
 
 
 def resolve_loss(

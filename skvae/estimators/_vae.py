@@ -56,7 +56,7 @@ class VAETransformer(LatentTransformer):
         (:class:`~skvae.objectives.Neighbors`), for maps; or the tighter
         importance-weighted bound (:class:`~skvae.objectives.IWAE`), which costs more
         time and is better for imputation. `"auto"`: `"neighbors"` with at most 3
-        components, else `"elbo"`.
+        components and hidden layers in the encoder, else `"elbo"`.
     beta : "auto", float, Schedule or Weight, default="auto"
         Weight of the KL term [2]_; see :mod:`skvae.schedules` for weights that change
         while training. `"auto"`: 1 - `mean_fraction` with
@@ -486,12 +486,14 @@ class VAETransformer(LatentTransformer):
 
     @property
     def _likelihood_by_kind(self):
-        is_map = self._objective.neighborhood is not None
-        return BY_KIND | ({"number": Gaussian(scaling="auto")} if is_map else {})
+        if self._objective.neighborhood is None:
+            return BY_KIND
+        of_maps = Gaussian(scaling="auto")
+        return {k: of_maps if v == "gaussian" else v for k, v in BY_KIND.items()}
 
     @property
     def _objective(self):
-        return resolve_objective(self.objective, self.n_components)
+        return resolve_objective(self.get_params(deep=False))
 
     def _loss(self, begun, model, n_rows):
         likelihood, is_linear = model.likelihood, model.decoder.is_linear
