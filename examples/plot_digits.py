@@ -59,13 +59,15 @@ print(f"{name}: {len(X_train)} images to train on, {len(X_test)} to test")
 # ---------
 # These settings are the textbook's: random initial parameters, RMSprop with a constant
 # learning rate, batches of 100, the evidence lower bound as the objective, and no early
-# stopping. With the defaults, the transformer starts at PCA and uses held-out images to
-# decide when to stop. Fifty epochs of MNIST are 30,000 steps; with fewer images more
-# epochs are needed.
+# stopping. With the defaults, the transformer starts at PCA, keeps neighbors together
+# (:ref:`sphx_glr_auto_examples_plot_maps.py`) and uses held-out images to decide when
+# to stop. Fifty epochs of MNIST are 30,000 steps; with fewer images more epochs are
+# needed.
 
 vae = VAETransformer(
     n_components=2,
     likelihood="bernoulli",
+    objective="elbo",
     init="random",
     hidden_layer_sizes=(256,),
     activation="relu",

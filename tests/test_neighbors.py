@@ -57,9 +57,11 @@ def _blobs(n_rows=240, n_columns=6, n_groups=6, seed=0):
 # The term
 
 
-def _expected_terms(points):
-    """The equation of the docstring, by loops in float64."""
+def _expected_terms(points, width):
+    """The equation of the docstring."""
     n_pairs = len(points) // 2
+    deviations = points - points.mean(axis=0)
+    points = points / (width * np.sqrt(np.square(deviations).mean()))
     q = 1.0 / (1.0 + np.square(points[:, None] - points[None]).sum(-1))
     np.fill_diagonal(q, 0.0)
     log_sums = np.log(q.sum(1))
@@ -72,20 +74,20 @@ def _expected_terms(points):
 @pytest.mark.parametrize("K", [1, 2, 9])
 def test_terms_of_pairs_are_those_of_the_equation(n_pairs, K):
     points = np.random.default_rng(0).normal(size=(2 * n_pairs, K))
-    (one,) = contrasts(torch.from_numpy(points))
-    np.testing.assert_allclose(one.terms, _expected_terms(points), atol=1e-12)
+    (one,) = contrasts(torch.from_numpy(points), 0.3)
+    np.testing.assert_allclose(one.terms, _expected_terms(points, 0.3), atol=1e-12)
 
 
 def test_gradient_of_pairs_is_that_of_differences():
     points = torch.randn((14, 2), dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(Contrasted.apply, (points,))
+    assert torch.autograd.gradcheck(Contrasted.apply, (points, 0.3))
 
 
 def test_written_gradient_of_pairs_is_that_of_autograd():
     points = torch.randn((600, 3), dtype=torch.float64, requires_grad=True)
     weights = torch.rand(300, dtype=torch.float64)
-    (weights @ Contrasted.apply(points)).backward()
-    written = gradient_of(contrasts(points.detach()), weights)
+    (weights @ Contrasted.apply(points, 0.3)).backward()
+    written = gradient_of(contrasts(points.detach(), 0.3), weights)
     torch.testing.assert_close(written, points.grad)
 
 
@@ -94,13 +96,19 @@ def test_many_pairs_are_told_apart_in_groups_of_equal_sizes():
     sizes = [part.stop - part.start for part in groups(600)]
     assert sizes == [200, 200, 200]
     first = torch.cat((points[:200], points[600:800]))
-    terms = Contrasted.apply(points)
-    torch.testing.assert_close(terms[:200], contrasts(first)[0].terms)
+    terms = Contrasted.apply(points, 0.3)
+    torch.testing.assert_close(terms[:200], contrasts(first, 0.3)[0].terms)
+
+
+def test_terms_do_not_change_where_all_points_are_moved_or_stretched():
+    points = torch.randn((20, 2), dtype=torch.float64)
+    terms = Contrasted.apply(points, 0.3)
+    torch.testing.assert_close(Contrasted.apply(5.0 * points + 3.0, 0.3), terms)
 
 
 def test_pairs_at_one_point_have_finite_terms_and_no_gradient():
     points = torch.ones((8, 2), requires_grad=True)
-    terms = Contrasted.apply(points)
+    terms = Contrasted.apply(points, 0.3)
     terms.sum().backward()
     torch.testing.assert_close(terms, torch.full((4,), np.log(7.0)).float())
     torch.testing.assert_close(points.grad, torch.zeros_like(points))
@@ -108,7 +116,7 @@ def test_pairs_at_one_point_have_finite_terms_and_no_gradient():
 
 def test_pairs_far_apart_have_finite_terms_and_gradients():
     points = torch.tensor([[0.0], [1e25], [-1e30], [3e38]], requires_grad=True)
-    terms = Contrasted.apply(points)
+    terms = Contrasted.apply(points, 0.3)
     terms.sum().backward()
     assert torch.isfinite(terms).all()
     assert torch.isfinite(points.grad).all()
@@ -360,7 +368,8 @@ def test_maps_keep_more_neighbors_than_without_the_term():
     X, _ = _blobs(400, n_columns=10, n_groups=10)
     recalls = {}
     for objective in ("neighbors", "elbo"):
-        vae = VAETransformer(objective=objective, max_iter=60, random_state=0)
+        settings = {"max_iter": 60, "early_stopping": False, "random_state": 0}
+        vae = VAETransformer(objective=objective, **settings)
         Z = vae.fit_transform(X[:300])
         recalls[objective] = neighbor_recall(
             X[:300], Z, X[300:], vae.transform(X[300:])

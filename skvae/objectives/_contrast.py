@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MOST_APART = 1e30
-"""Bound on squared distances, so that logarithms of their kernel stay finite."""
+LEAST_SIZE = 1e-12
+"""Least standard deviation of points that are told from each other."""
 
 MOST_PAIRS = 256
 """Pairs that are told from each other; more are taken apart into such groups."""
@@ -16,30 +16,34 @@ MOST_PAIRS = 256
 class Contrast:
     r"""The noise-contrastive loss of pairs of points, and its gradient.
 
-    With the kernel :math:`q_{ij} = 1 / (1 + d_{ij}^2)`, the term of a pair
-    (i, j) among n points is
+    With the kernel :math:`q_{ij} = 1 / (1 + d_{ij}^2 / (w s)^2)`, the term of a pair
+    (i, j) among n points of standard deviation s is
 
     .. math:: -\log q_{ij} + \tfrac12 \log \sum_{l \ne i} q_{il}
         + \tfrac12 \log \sum_{l \ne j} q_{jl}.
 
-    Only squared distances enter: the gradient is finite where points coincide.
+    It stays the same if all points are moved, turned or stretched. Only squared
+    distances enter: the gradient is finite where points coincide.
 
     Parameters
     ----------
     points : Tensor of shape (2 B, K)
         The first points of B pairs, then the second ones.
+    width : float
+        Distance w at which the kernel is one half, over the standard deviation.
 
     Attributes
     ----------
     terms : Tensor of shape (B,)
     """
 
-    def __init__(self, points: Tensor) -> None:
-        self.points = points
-        first, second = points.chunk(2)
+    def __init__(self, points: Tensor, width: float) -> None:
+        centered = points - points.mean(0)
+        self.size = centered.square().mean().sqrt().clamp_min(LEAST_SIZE) * width
+        self.width, self.points = width, centered / self.size
+        first, second = self.points.chunk(2)
         self.apart = first - second
-        # Of pairs from differences: products would cancel where points are close.
-        distances = self.apart.square().sum(-1).clamp_max(MOST_APART)
+        distances = self.apart.square().sum(-1)
         self.of_pairs = 1.0 / (1.0 + distances)
         self.kernel = self._kernel()
         self.sums = self.kernel.sum(1)
@@ -47,10 +51,11 @@ class Contrast:
         self.terms = torch.log1p(distances) + sum(logs.chunk(2))
 
     def _kernel(self) -> Tensor:
+        # From differences: products of points would cancel where points are close.
         distances = torch.cdist(
             self.points, self.points, compute_mode="donot_use_mm_for_euclid_dist"
         )
-        kernel = distances.square_().clamp_max_(MOST_APART).add_(1.0).reciprocal_()
+        kernel = distances.square_().add_(1.0).reciprocal_()
         return kernel.fill_diagonal_(0.0)
 
     def gradient(self, weights: Tensor) -> Tensor:
@@ -67,7 +72,10 @@ class Contrast:
         attracted = (2.0 * weights * self.of_pairs)[:, None] * self.apart
         gradient = torch.cat((attracted, -attracted))
         gradient.addcmul_(repelled.sum(1)[:, None], self.points, value=-1.0)
-        return gradient.addmm_(repelled, self.points)
+        gradient.addmm_(repelled, self.points)
+        # Points that are stretched are divided by as much more.
+        stretch = (gradient * self.points).mean() * self.width**2
+        return gradient.addcmul_(self.points, stretch, value=-1.0).div_(self.size)
 
 
 def groups(n_pairs: int) -> list[slice]:
@@ -77,11 +85,12 @@ def groups(n_pairs: int) -> list[slice]:
     return [slice(*some) for some in pairwise(ends)]
 
 
-def contrasts(points: Tensor) -> list[Contrast]:
+def contrasts(points: Tensor, width: float) -> list[Contrast]:
     """Return the contrast of each group of the pairs of points (2 B, K)."""
     first, second = points.chunk(2)
     parts = groups(len(first))
-    return [Contrast(torch.cat((first[part], second[part]))) for part in parts]
+    both = (torch.cat((first[part], second[part])) for part in parts)
+    return [Contrast(some, width) for some in both]
 
 
 def gradient_of(found: list[Contrast], weights: Tensor) -> Tensor:
@@ -95,12 +104,12 @@ class Contrasted(torch.autograd.Function):
     """The terms (B,) of pairs of points (2 B, K), for torch to differentiate."""
 
     @staticmethod
-    def forward(ctx: Any, points: Tensor) -> Tensor:
+    def forward(ctx: Any, points: Tensor, width: float) -> Tensor:
         """Return the terms, (B,)."""
-        ctx.found = contrasts(points)
+        ctx.found = contrasts(points, width)
         return torch.cat([one.terms for one in ctx.found])
 
     @staticmethod
     def backward(ctx: Any, weights: Any) -> Any:
         """Return the gradient of their weighted sum, (2 B, K)."""
-        return gradient_of(ctx.found, weights)
+        return gradient_of(ctx.found, weights), None

@@ -28,10 +28,12 @@ class Neighbors(AddedTerm):
 
     .. math:: -\log q_{ij} + \tfrac12 \log \sum_{l \ne i} q_{il}
         + \tfrac12 \log \sum_{l \ne j} q_{jl}, \quad
-        q_{ij} = 1 / (1 + \| \mu_i - \mu_j \|^2 / \tau^2),
+        q_{ij} = 1 / (1 + \| \mu_i - \mu_j \|^2 / (\tau s)^2),
 
-    with :math:`\mu` the posterior means and l the other rows of the batch: the
-    noise-contrastive loss [1]_ with the kernel of t-SNE [2]_, as in [3]_.
+    with :math:`\mu` the posterior means, s their standard deviation in the batch, and l
+    the other rows of the batch: the noise-contrastive loss [1]_ with the kernel of
+    t-SNE [2]_, as in [3]_. How large the map is does not matter to it: the prior
+    decides that.
 
     Neighbors are sought once, before training, among distinct rows, by Euclidean
     distance of what the encoder sees of them, or of its first 50 principal components.
@@ -49,9 +51,9 @@ class Neighbors(AddedTerm):
         Weight of the term. `"auto"`: half the number of columns, since the other terms
         grow with it, and at least 10.
     width : "auto" or float, default="auto"
-        Distance :math:`\tau` at which the kernel is one half. `"auto"`: the radius that
-        is expected to hold `n_neighbors` of as many draws from a standard normal prior
-        as there are training rows.
+        Distance :math:`\tau` at which the kernel is one half, in standard deviations of
+        the map. `"auto"`: the radius that is expected to hold `n_neighbors` of as many
+        draws from a standard normal distribution as there are training rows.
     max_r2_loss : float, default=0.03
         What a state may give up to replace a start at PCA, where early stopping holds
         rows out: the fraction of their variance that it may explain less. A warning
@@ -116,7 +118,7 @@ class Neighbors(AddedTerm):
         if batch.partners is None:
             return noise.new_zeros(len(batch))
         means = model.posterior_mean(batch.with_partners())
-        terms: Any = Contrasted.apply(means / self.width)
+        terms: Any = Contrasted.apply(means, self.width)
         return terms
 
     def written_term(self, means: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,9 +134,8 @@ class Neighbors(AddedTerm):
         term : Tensor of shape (B,)
         gradient : Tensor of shape (2 B, K)
         """
-        found = contrasts(means / self.width)
-        gradient = gradient_of(found, weights / self.width)
-        return torch.cat([one.terms for one in found]), gradient
+        found = contrasts(means, self.width)
+        return torch.cat([one.terms for one in found]), gradient_of(found, weights)
 
     def resolved(self, mean_fraction: float, shape: Shape | None = None) -> Objective:
         """Return the objective with numbers in place of "auto".
