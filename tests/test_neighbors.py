@@ -194,6 +194,13 @@ def test_step_is_written_out_where_the_terms_are_known(objective, expected):
     assert type(step_for(model, objective, FlatParameters(model))) is expected
 
 
+def test_a_term_beside_it_leaves_what_neighbors_declare():
+    objective = Size(Neighbors(n_neighbors=4, max_r2_loss=0.2))
+    assert (objective.neighborhood, objective.max_r2_loss) == (4, 0.2)
+    alone = Size("elbo")
+    assert (alone.neighborhood, alone.max_r2_loss) == (None, np.inf)
+
+
 @pytest.mark.parametrize("objective", [Size(Neighbors()), Neighbors(Size())], ids=repr)
 def test_neighbors_combine_with_other_terms(objective):
     X, _ = _blobs(60)

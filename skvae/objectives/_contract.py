@@ -264,6 +264,11 @@ class AddedTerm(Objective):
         """Number of neighbors, of which each row comes with one: that of the base."""
         return self._base.neighborhood
 
+    @property
+    def max_r2_loss(self) -> float:  # type: ignore[override]
+        """Variance that a state may explain less than an exact start: as the base."""
+        return self._base.max_r2_loss
+
     def terms(self, model: Model, batch: Batch, noise: Tensor) -> Terms:
         """Return the terms of the base, then its own.
 

@@ -75,6 +75,7 @@ class Neighbors(AddedTerm):
     """
 
     name = "neighbors"
+    max_r2_loss: float = math.inf
 
     def __init__(
         self,
