@@ -144,21 +144,19 @@ def have_common_scale(X: Cells | np.ndarray) -> bool:
     X : Cells or ndarray of shape (n_samples, n_features)
         NaN is a missing cell.
     """
-    n_columns = X.shape[1]
-    levels = np.empty(0)
-    low, high = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
-    for part in row_slices(len(X), n_columns):
-        cells = X[part]
-        # A few cells show that there are too many values, sorting all takes long.
-        for some in (cells[:: max(1, len(cells) // 8)], cells):
-            levels = np.union1d(levels, some)
-            if np.count_nonzero(~np.isnan(levels)) > MOST_LEVELS:
-                return False
-        low = np.fmin(low, np.fmin.reduce(cells))
-        high = np.fmax(high, np.fmax.reduce(cells))
+    parts = list(row_slices(*X.shape))
+    low = np.fmin.reduce([np.fmin.reduce(X[part]) for part in parts])
+    high = np.fmax.reduce([np.fmax.reduce(X[part]) for part in parts])
     varies = low < high
-    spans = (low == low.min()) & (high == high.max())
-    return bool(np.sum(spans & varies) > max(1, 0.5 * np.sum(varies)))
+    spans = varies & (low == np.fmin.reduce(low)) & (high == np.fmax.reduce(high))
+    if np.sum(spans) <= max(1, 0.5 * np.sum(varies)):
+        return False
+    levels: np.ndarray = np.empty(0)
+    for part in parts:
+        levels = np.union1d(levels, X[part])
+        if np.count_nonzero(~np.isnan(levels)) > MOST_LEVELS:
+            return False
+    return True
 
 
 def bisect(
