@@ -5,6 +5,7 @@ from typing import Any
 
 from skvae.networks import Network, Perceptron
 from skvae.objectives import Objective, Shape, as_objective
+from skvae.priors import as_prior
 from skvae.schedules import (
     Constant,
     Progress,
@@ -109,8 +110,8 @@ def _refuse_short_form(short: Mapping[str, Any], network: str) -> None:
 def resolve_objective(params: Mapping[str, Any]) -> Objective:
     """Return the objective, with numbers in it that may still be "auto".
 
-    With `"auto"`, few components are a map, whose neighborhoods are looked at; but a
-    linear encoder cannot unfold them.
+    With `"auto"`, few normal components are a map, whose neighborhoods are looked at;
+    but a linear encoder cannot unfold them.
 
     Parameters
     ----------
@@ -122,7 +123,8 @@ def resolve_objective(params: Mapping[str, Any]) -> Objective:
         return as_objective(objective)
     encoder, _ = resolve_networks(params, n_columns=1)
     is_linear = getattr(encoder, "hidden_layer_sizes", None) == ()
-    is_map = params["n_components"] <= MOST_IN_A_MAP and not is_linear
+    is_normal = as_prior(params["prior"]).posterior.is_normal
+    is_map = params["n_components"] <= MOST_IN_A_MAP and is_normal and not is_linear
     return as_objective("neighbors" if is_map else "elbo")
 
 

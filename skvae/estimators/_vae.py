@@ -56,7 +56,7 @@ class VAETransformer(LatentTransformer):
         (:class:`~skvae.objectives.Neighbors`), for maps; or the tighter
         importance-weighted bound (:class:`~skvae.objectives.IWAE`), which costs more
         time and is better for imputation. `"auto"`: `"neighbors"` with at most 3
-        components and hidden layers in the encoder, else `"elbo"`.
+        components, a normal posterior, and hidden layers in the encoder, else `"elbo"`.
     beta : "auto", float, Schedule or Weight, default="auto"
         Weight of the KL term [2]_; see :mod:`skvae.schedules` for weights that change
         while training. `"auto"`: 1 - `mean_fraction` with
