@@ -122,7 +122,8 @@ def test_report_refuses_a_model_without_density(digits):
 
 def test_noise_is_reported_as_components_that_carry_nothing():
     X = np.random.default_rng(0).normal(size=(2000, 20))
-    vae = VAETransformer(2, max_iter=10, tol=None, beta=1.0, random_state=0)
+    settings = {"objective": "elbo", "max_iter": 10, "tol": None, "beta": 1.0}
+    vae = VAETransformer(2, random_state=0, **settings)
     message = "2 of 2 components carry nothing.*lower"
     with pytest.warns(UserWarning, match=message) as seen:
         vae.fit(X)

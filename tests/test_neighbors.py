@@ -435,6 +435,13 @@ def test_start_at_pca_is_a_candidate_and_says_so_where_it_stays():
     np.testing.assert_allclose(vae.transform(X), linear.transform(X), atol=1e-6)
 
 
+def test_maps_of_incomplete_rows_have_the_time_to_unfold():
+    X, _ = _blobs(200, n_columns=8)
+    X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
+    vae = VAETransformer(n_iter_no_change=3, max_iter=80, random_state=0).fit(X)
+    assert np.argmin(vae.validation_curve_) > 3
+
+
 @pytest.mark.parametrize("init", ["pca", "random"])
 def test_linear_models_can_be_maps(init):
     X, _ = _blobs(60)

@@ -382,8 +382,10 @@ class Training:
         return self._progress >= 1.0 or self._converged()
 
     def _converged(self) -> bool:
-        # Until a state has reached the standard, small steps may yet lead to one.
-        if self.plan.tol is None or self.acceptance.awaits_standard:
+        # Until a state has reached the standard, small steps may yet lead to one; and
+        # the first states of a map that unfolds are worse than the start.
+        unfolds = bool(self.fixed) and self.acceptance.stays_at_start
+        if self.plan.tol is None or self.acceptance.awaits_standard or unfolds:
             return False
         return self.state.kept.n_stale >= self.plan.n_iter_no_change
 
