@@ -101,7 +101,7 @@ class Objective(BaseEstimator):
         -------
         term : Tensor of shape (B,)
         gradient : Tensor of the shape of `means`
-            Of the weighted sum of the term. Both are None without such a term.
+            Of the weighted sum of the term. None in place of both, without such a term.
         """
         return None
 

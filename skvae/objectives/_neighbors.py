@@ -75,6 +75,7 @@ class Neighbors(AddedTerm):
     """
 
     name = "neighbors"
+    # A parameter here; that of the base elsewhere.
     max_r2_loss: float = math.inf
 
     def __init__(

@@ -107,9 +107,8 @@ class Batches:
         random = generator(seed, Stream.ORDER, epoch)
         index = torch.randperm(len(self), generator=random).to(self.device)
         partners = self._partners(index, generator(seed, Stream.NEIGHBORS, epoch))
-        for some in torch.arange(len(self)).tensor_split(self.n_steps):
-            part = slice(int(some[0]), int(some[-1]) + 1)
-            yield self._batch(index[part], partners[part])
+        both = (rows.tensor_split(self.n_steps) for rows in (index, partners))
+        yield from map(self._batch, *both)
 
     def in_order(self, n_rows: int | None = None) -> Iterator[Batch]:
         """Yield batches of the first rows, or of all, in canonical order.
