@@ -44,13 +44,13 @@ class Neighborhoods:
         Parameters
         ----------
         rows : Rows
-            n rows, which are each other's neighbors. Fewer rows than those of training
-            have as many fewer neighbors, which are then about as near.
+            The n rows, which are each other's neighbors. Fewer rows than those of
+            training have as many fewer neighbors, which are then about as near.
 
         Returns
         -------
         neighbors : Tensor of int64 of shape (n, k)
-            k is at least 1. A single row is its own neighbor.
+            Positions among the rows; k is at least 1. A single row is its own neighbor.
         """
         n_rows = len(rows)
         if n_rows == 1:
