@@ -311,8 +311,6 @@ def as_weight(value: float | Schedule | Weight) -> Weight:
     return Scheduled(checked(schedule))
 
 
-def as_learning_rate(value: str | float | Schedule) -> Schedule:
-    """Return the schedule of the learning rate from a schedule, its peak, or "auto"."""
-    if isinstance(value, str):
-        return OneCycle()
+def as_learning_rate(value: float | Schedule) -> Schedule:
+    """Return the schedule of the learning rate from a schedule or its peak."""
     return checked(value if isinstance(value, Schedule) else OneCycle(value=value))

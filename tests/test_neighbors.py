@@ -317,11 +317,11 @@ def test_hidden_cells_leave_neighbors_whole():
 
 def test_numbers_take_the_place_of_auto():
     resolved = Neighbors().resolved(0.4, Shape(1000, 64, 2))
-    assert resolved.weight == 32.0
+    assert resolved.weight == 16.0
     assert resolved.base.mean_fraction == 0.4
     # In two dimensions a standard normal variable is within r in 1 - exp(-r^2 / 2).
     assert 1.0 - np.exp(-0.5 * resolved.width**2) == pytest.approx(0.015)
-    assert Neighbors().resolved(0.4, Shape(1000, 4, 2)).weight == 10.0
+    assert Neighbors().resolved(0.4, Shape(1000, 3, 2)).weight == 1.0
 
 
 def test_given_numbers_are_kept():

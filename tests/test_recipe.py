@@ -2,9 +2,15 @@
 
 import pytest
 
-from skvae.estimators._recipe import n_epochs, resolve, resolve_loss, resolve_networks
+from skvae.estimators._recipe import (
+    n_epochs,
+    pace_of,
+    resolve,
+    resolve_loss,
+    resolve_networks,
+)
 from skvae.networks import Perceptron
-from skvae.objectives import ELBO, IWAE, AddedTerm, Shape
+from skvae.objectives import ELBO, IWAE, AddedTerm, Neighbors, Shape
 from skvae.schedules import Constant, OneCycle, WarmUp, Weight
 from skvae.training import Start
 
@@ -116,6 +122,17 @@ def test_settings_follow_the_number_of_rows(
     assert settings["max_iter"] == max_iter
     assert settings["n_iter_no_change"] == patience
     assert repr(settings["learning_rate"]) == repr(OneCycle())
+
+
+def test_settings_follow_the_objective():
+    of_bound, of_neighbors = (
+        resolve(AUTO, 10_000, False, pace_of(objective))
+        for objective in (ELBO(), Neighbors())
+    )
+    names = ("max_iter", "n_iter_no_change", "learning_rate")
+    assert [repr(of_bound[name]) for name in names] == ["51", "10", "OneCycle()"]
+    said = ["38", "12", "OneCycle(value=0.004)"]
+    assert [repr(of_neighbors[name]) for name in names] == said
 
 
 def test_cells_are_hidden_where_some_are_missing():

@@ -28,7 +28,7 @@ from skvae._sklearn import (
 )
 from skvae._version import __version__
 from skvae.estimators._apply import decode, map_rows, own_modes
-from skvae.estimators._recipe import resolve, resolve_networks
+from skvae.estimators._recipe import pace_of, resolve, resolve_networks
 from skvae.likelihoods import (
     BY_KIND,
     LIKELIHOODS,
@@ -245,7 +245,8 @@ class LatentTransformer(
         self._objective.check()
         device = resolve_device(self.device)
         rows = canonical_rows(cells, weights)
-        settings = resolve(self.get_params(deep=False), len(rows), rows.has_missing)
+        params, pace = self.get_params(deep=False), pace_of(self._objective)
+        settings = resolve(params, len(rows), rows.has_missing, pace)
         train, held_out = self._split(rows, settings["validation_fraction"])
         model, fitted = self._model(known, rows, train, settings)
         objective, beta = self._loss(fitted["_start"], model, len(train))

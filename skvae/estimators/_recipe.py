@@ -1,12 +1,13 @@
 """The one place where "auto" becomes a number, from the shape of the data."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from skvae.networks import Network, Perceptron
 from skvae.objectives import Objective, Shape, as_objective
 from skvae.priors import as_prior
 from skvae.schedules import (
+    LEARNING_RATE,
     Constant,
     Progress,
     Schedule,
@@ -16,8 +17,28 @@ from skvae.schedules import (
 )
 from skvae.training import Start
 
-N_STEPS = 4000
-"""Optimizer steps of a default fit, if the number of epochs is within its bounds."""
+
+class Pace(NamedTuple):
+    """How fast and how long a default fit trains.
+
+    Attributes
+    ----------
+    n_steps : int
+        Optimizer steps, if the number of epochs is within its bounds.
+    learning_rate : float
+        The largest one.
+    patience : float
+        Fraction of the epochs after which a fit without improvement ends.
+    """
+
+    n_steps: int = 4000
+    learning_rate: float = LEARNING_RATE
+    patience: float = 0.2
+
+
+BOUND_PACE = Pace()
+NEIGHBORS_PACE = Pace(3000, 0.004, 1 / 3)
+"""A map has to move farther from where it starts."""
 
 MEAN_FRACTION, WEAK_MEAN_FRACTION = 0.4, 0.1
 """Fractions of the rows of a batch that are decoded at the mean of their posterior,
@@ -31,13 +52,20 @@ HIDDEN_FRACTION = 1.0
 
 
 def n_epochs(
-    n_rows: int, batch_size: int, n_steps: int = N_STEPS, most: int = 300
+    n_rows: int, batch_size: int, n_steps: int, most: int = 300
 ) -> int:
     """Return how many epochs take a number of steps, at least 10 and at most `most`."""
     return min(most, max(10, round(n_steps * batch_size / n_rows)))
 
 
-def resolve(params: Mapping[str, Any], n_rows: int, missing: bool) -> dict[str, Any]:
+def pace_of(objective: Objective) -> Pace:
+    """Return how fast and how long a default fit with this objective trains."""
+    return BOUND_PACE if objective.neighborhood is None else NEIGHBORS_PACE
+
+
+def resolve(
+    params: Mapping[str, Any], n_rows: int, missing: bool, pace: Pace = BOUND_PACE
+) -> dict[str, Any]:
     """Return the settings of a fit, with every "auto" replaced by its formula.
 
     Parameters
@@ -48,6 +76,7 @@ def resolve(params: Mapping[str, Any], n_rows: int, missing: bool) -> dict[str, 
         Number of distinct rows.
     missing : bool
         Whether rows of `fit` have missing cells.
+    pace : Pace
 
     Returns
     -------
@@ -64,13 +93,14 @@ def resolve(params: Mapping[str, Any], n_rows: int, missing: bool) -> dict[str, 
     # Fewer than 200 rows cannot tell good states from lucky ones, but small sets cannot
     # spare as many.
     held_out = min(0.2, max(0.1, 200 / n_rows))
-    max_iter = int(given("max_iter", n_epochs(n_rows, batch_size)))
+    max_iter = int(given("max_iter", n_epochs(n_rows, batch_size, pace.n_steps)))
+    patience = max(10, int(pace.patience * max_iter))
     return {
-        "learning_rate": as_learning_rate(params["learning_rate"]),
+        "learning_rate": as_learning_rate(given("learning_rate", pace.learning_rate)),
         "batch_size": batch_size,
         "validation_fraction": float(given("validation_fraction", held_out)),
         "max_iter": max_iter,
-        "n_iter_no_change": int(given("n_iter_no_change", max(10, max_iter // 5))),
+        "n_iter_no_change": int(given("n_iter_no_change", patience)),
         "hidden_fraction": float(given("hidden_fraction", HIDDEN_FRACTION * missing)),
     }
 

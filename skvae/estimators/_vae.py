@@ -87,12 +87,12 @@ class VAETransformer(LatentTransformer):
         A number is the largest learning rate of
         :class:`~skvae.schedules.OneCycle`: a rise during the first 30 % of `max_iter`
         epochs, then a fall to nearly zero. A schedule gives the learning rate itself.
-        `"auto"`: `OneCycle(value=0.002)`.
+        `"auto"`: `OneCycle(value=0.002)`, with neighbors `OneCycle(value=0.004)`.
     batch_size : "auto" or int, default="auto"
         Rows per step. `"auto"`: 128, or all rows if there are fewer.
     max_iter : "auto" or int, default="auto"
-        Largest number of epochs. `"auto"`: as many as take 4,000 steps, at least 10 and
-        at most 300.
+        Largest number of epochs. `"auto"`: as many as take 4,000 steps, with neighbors
+        3,000; at least 10 and at most 300.
     tol : float or None, default=0.01
         Smallest decrease of the loss, in nats per row, that counts as an improvement.
         None trains for `max_iter` epochs in any case.
@@ -115,8 +115,8 @@ class VAETransformer(LatentTransformer):
         out at even intervals.
     n_iter_no_change : "auto" or int, default="auto"
         Epochs without improvement after which training stops, but not before a state
-        has beaten a start at probabilistic PCA. `"auto"`: a fifth of `max_iter`, at
-        least 10.
+        has beaten a start at probabilistic PCA. `"auto"`: a fifth of `max_iter`,
+        with neighbors a third; at least 10.
     handle_unknown : {"error", "missing"}, default="error"
         Whether a category that was not seen in `fit` is an error or a missing cell.
     hidden_fraction : "auto" or float, default="auto"

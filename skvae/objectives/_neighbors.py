@@ -16,7 +16,7 @@ from skvae.objectives._contrast import Contrasted, contrasts, gradient_of
 from skvae.schedules import Schedule, Weight
 from skvae.table import Batch
 
-WEIGHT_PER_COLUMN, LEAST_WEIGHT = 0.5, 10.0
+WEIGHT_PER_COLUMN, LEAST_WEIGHT = 0.25, 1.0
 """Weight of the term by default: as log-densities add up over columns, it grows."""
 
 
@@ -48,8 +48,8 @@ class Neighbors(AddedTerm):
         Number of nearest neighbors of a row that count. One of them is drawn by sample
         weight.
     weight : "auto", float, Schedule or Weight, default="auto"
-        Weight of the term. `"auto"`: half the number of columns, since the other terms
-        grow with it, and at least 10.
+        Weight of the term. `"auto"`: a quarter of the number of columns, since the
+        other terms grow with it, and at least 1.
     width : "auto" or float, default="auto"
         Distance :math:`\tau` at which the kernel is one half, in standard deviations of
         the map. `"auto"`: the radius that is expected to hold `n_neighbors` of as many
