@@ -641,9 +641,9 @@ def test_default_parameters_are_resolved_into_attributes(iris):
     assert repr(base) == "ELBO(mean_fraction=0.4)"
     # In a plane, a normal variable is within r in 1 - exp(-r^2 / 2).
     assert 1 - np.exp(-0.5 * width**2) == pytest.approx(15 / 120, rel=0.02)
-    assert vae.objective_.weight == 10.0
+    assert vae.objective_.weight == 1.0
     assert repr(vae.beta_) == "Constant(value=0.6)"
-    assert repr(vae.learning_rate_) == "OneCycle()"
+    assert repr(vae.learning_rate_) == "OneCycle(value=0.004)"
     assert (vae.batch_size_, vae.max_iter_, vae.n_iter_no_change_) == (128, 2, 10)
     assert (vae.validation_fraction_, vae.hidden_fraction_) == (0.2, 0.0)
 

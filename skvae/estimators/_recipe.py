@@ -51,9 +51,7 @@ HIDDEN_FRACTION = 1.0
 """Largest fraction of the cells that a default fit hides, where cells are missing."""
 
 
-def n_epochs(
-    n_rows: int, batch_size: int, n_steps: int, most: int = 300
-) -> int:
+def n_epochs(n_rows: int, batch_size: int, n_steps: int, most: int = 300) -> int:
     """Return how many epochs take a number of steps, at least 10 and at most `most`."""
     return min(most, max(10, round(n_steps * batch_size / n_rows)))
 
