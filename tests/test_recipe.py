@@ -125,14 +125,14 @@ def test_settings_follow_the_number_of_rows(
 
 
 def test_settings_follow_the_objective():
-    of_bound, of_neighbors = (
-        resolve(AUTO, 10_000, False, pace_of(objective))
-        for objective in (ELBO(), Neighbors())
-    )
-    names = ("max_iter", "n_iter_no_change", "learning_rate")
-    assert [repr(of_bound[name]) for name in names] == ["51", "10", "OneCycle()"]
-    said = ["38", "12", "OneCycle(value=0.004)"]
-    assert [repr(of_neighbors[name]) for name in names] == said
+    def said(objective, n_columns):
+        settings = resolve(AUTO, 10_000, False, pace_of(objective, n_columns))
+        names = ("max_iter", "n_iter_no_change", "learning_rate")
+        return [repr(settings[name]) for name in names]
+
+    assert said(ELBO(), 10) == said(ELBO(), 300) == ["51", "10", "OneCycle()"]
+    assert said(Neighbors(), 256) == ["38", "12", "OneCycle(value=0.004)"]
+    assert said(Neighbors(), 257) == ["38", "12", "OneCycle()"]
 
 
 def test_cells_are_hidden_where_some_are_missing():

@@ -40,6 +40,9 @@ BOUND_PACE = Pace()
 NEIGHBORS_PACE = Pace(3000, 0.004, 1 / 3)
 """A map has to move farther from where it starts."""
 
+MANY_COLUMNS = 256
+"""Beyond, a first layer moves as far with half the learning rate."""
+
 MEAN_FRACTION, WEAK_MEAN_FRACTION = 0.4, 0.1
 """Fractions of the rows of a batch that are decoded at the mean of their posterior,
 where the linear start is strong and where it is weak."""
@@ -56,9 +59,13 @@ def n_epochs(n_rows: int, batch_size: int, n_steps: int, most: int = 300) -> int
     return min(most, max(10, round(n_steps * batch_size / n_rows)))
 
 
-def pace_of(objective: Objective) -> Pace:
+def pace_of(objective: Objective, n_columns: int) -> Pace:
     """Return how fast and how long a default fit with this objective trains."""
-    return BOUND_PACE if objective.neighborhood is None else NEIGHBORS_PACE
+    if objective.neighborhood is None:
+        return BOUND_PACE
+    if n_columns > MANY_COLUMNS:
+        return NEIGHBORS_PACE._replace(learning_rate=LEARNING_RATE)
+    return NEIGHBORS_PACE
 
 
 def resolve(

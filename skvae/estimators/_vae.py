@@ -87,7 +87,8 @@ class VAETransformer(LatentTransformer):
         A number is the largest learning rate of
         :class:`~skvae.schedules.OneCycle`: a rise during the first 30 % of `max_iter`
         epochs, then a fall to nearly zero. A schedule gives the learning rate itself.
-        `"auto"`: `OneCycle(value=0.002)`, with neighbors `OneCycle(value=0.004)`.
+        `"auto"`: `OneCycle(value=0.002)`, with neighbors and at most 256 columns
+        `OneCycle(value=0.004)`.
     batch_size : "auto" or int, default="auto"
         Rows per step. `"auto"`: 128, or all rows if there are fewer.
     max_iter : "auto" or int, default="auto"
