@@ -131,8 +131,8 @@ def test_settings_follow_the_objective():
         return [repr(settings[name]) for name in names]
 
     assert said(ELBO(), 10) == said(ELBO(), 300) == ["51", "10", "OneCycle()"]
-    assert said(Neighbors(), 256) == ["38", "12", "OneCycle(value=0.004)"]
-    assert said(Neighbors(), 257) == ["38", "12", "OneCycle()"]
+    assert said(Neighbors(), 256) == ["32", "10", "OneCycle(value=0.004)"]
+    assert said(Neighbors(), 257) == ["32", "10", "OneCycle()"]
 
 
 def test_cells_are_hidden_where_some_are_missing():

@@ -37,7 +37,7 @@ class Pace(NamedTuple):
 
 
 BOUND_PACE = Pace()
-NEIGHBORS_PACE = Pace(3000, 0.004, 1 / 3)
+NEIGHBORS_PACE = Pace(2500, 0.004, 0.3)
 """A map has to move farther from where it starts."""
 
 MANY_COLUMNS = 256

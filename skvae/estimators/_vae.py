@@ -93,7 +93,7 @@ class VAETransformer(LatentTransformer):
         Rows per step. `"auto"`: 128, or all rows if there are fewer.
     max_iter : "auto" or int, default="auto"
         Largest number of epochs. `"auto"`: as many as take 4,000 steps, with neighbors
-        3,000; at least 10 and at most 300.
+        2,500; at least 10 and at most 300.
     tol : float or None, default=0.01
         Smallest decrease of the loss, in nats per row, that counts as an improvement.
         None trains for `max_iter` epochs in any case.
@@ -117,7 +117,7 @@ class VAETransformer(LatentTransformer):
     n_iter_no_change : "auto" or int, default="auto"
         Epochs without improvement after which training stops, but not before a state
         has beaten a start at probabilistic PCA. `"auto"`: a fifth of `max_iter`,
-        with neighbors a third; at least 10.
+        with neighbors 0.3 of it; at least 10.
     handle_unknown : {"error", "missing"}, default="error"
         Whether a category that was not seen in `fit` is an error or a missing cell.
     hidden_fraction : "auto" or float, default="auto"
