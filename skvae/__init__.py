@@ -6,6 +6,7 @@ from skvae.displays import (
     LossCurveDisplay,
     ManifoldDisplay,
     ReconstructionDisplay,
+    RowComparisonDisplay,
 )
 from skvae.estimators import (
     AutoencoderTransformer,
@@ -22,6 +23,7 @@ __all__ = [
     "LossCurveDisplay",
     "ManifoldDisplay",
     "ReconstructionDisplay",
+    "RowComparisonDisplay",
     "VAEImputer",
     "VAEOutlierDetector",
     "VAETransformer",

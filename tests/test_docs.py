@@ -163,6 +163,9 @@ def test_documented_attributes_are_those_of_a_fit(cls):
 @pytest.mark.parametrize("cls", DISPLAYS, ids=name_of)
 def test_documented_attributes_are_those_of_a_drawing(cls, no_screen):
     vae = skvae.VAETransformer(max_iter=1, random_state=0).fit(X)
-    needs_rows = "X" in inspect.signature(cls.from_estimator).parameters
-    display = cls.from_estimator(vae, *[X] * needs_rows)
+    if hasattr(cls, "from_estimator"):
+        needs_rows = "X" in inspect.signature(cls.from_estimator).parameters
+        display = cls.from_estimator(vae, *[X] * needs_rows)
+    else:
+        display = cls.from_rows(X, vae.inverse_transform(vae.transform(X)))
     assert set(documented(ClassDoc(cls), "Attributes")) == public_attributes(display)

@@ -22,6 +22,8 @@ IMPORTED_WHERE_USED = {
     "polars",
     "pyarrow",
     "sklearn.decomposition",
+    "sklearn.ensemble",
+    "sklearn.model_selection",
     "sklearn.neighbors",
     "sklearn.preprocessing",
 }

@@ -1,10 +1,11 @@
-"""Pictures of a fitted transformer, by scikit-learn's display convention.
+"""Pictures of a fitted transformer and its rows, by scikit-learn's display convention.
 
 ``from_estimator`` computes, ``plot`` draws, and what was drawn is kept in
 ``ax_``, ``figure_`` and the artists. Nothing is shown and no matplotlib setting is
 changed. matplotlib is imported only when something is drawn.
 """
 
+from skvae.displays._comparison import RowComparisonDisplay
 from skvae.displays._latent import LatentDisplay
 from skvae.displays._losses import LossCurveDisplay
 from skvae.displays._manifold import ManifoldDisplay
@@ -15,4 +16,5 @@ __all__ = [
     "LossCurveDisplay",
     "ManifoldDisplay",
     "ReconstructionDisplay",
+    "RowComparisonDisplay",
 ]

@@ -86,7 +86,8 @@ def check_axes(ax, *allowed, **figure_options):
         return axes[0]
     axes = np.ravel(np.asarray(ax, dtype=object))
     if len(axes) not in allowed or not all(isinstance(a, Axes) for a in axes):
-        wanted = "one matplotlib Axes" + (", or two" if 2 in allowed else "")
+        first, *others = (("one", "two", "three")[n - 1] for n in allowed)
+        wanted = f"{first} matplotlib Axes" + "".join(f", or {n}" for n in others)
         n_axes = f" of {len(axes)}" if isinstance(ax, (np.ndarray, list, tuple)) else ""
         raise ValueError(
             f"ax must be {wanted}. Got {type(ax).__name__}{n_axes}. Give axes such as "

@@ -1,5 +1,6 @@
-"""Numbers about a fitted model and about maps."""
+"""Numbers about a fitted model, about maps and about generated rows."""
 
+from skvae.inspection._comparison import RowComparison, compare_rows
 from skvae.inspection._maps import (
     continuity,
     neighbor_accuracy,
@@ -12,6 +13,8 @@ from skvae.inspection._report import FitReport
 
 __all__ = [
     "FitReport",
+    "RowComparison",
+    "compare_rows",
     "continuity",
     "neighbor_accuracy",
     "neighbor_recall",

@@ -90,8 +90,9 @@ class Layout:
         ----------
         X : DataFrame, ndarray or Cells
             Cells without coded columns are returned as they are.
-        handle_unknown : {"error", "missing"}
-            Whether a value that is not among the categories is an error or missing.
+        handle_unknown : {"error", "missing", "apart"}
+            Whether a value that is not among the categories is an error, missing, or
+            has the code -1.
         """
         if isinstance(X, Cells):
             return self._coded_cells(X, handle_unknown) if len(self.coded) else X
@@ -340,6 +341,8 @@ def _encoded(cells: Any, column: Column, handle_unknown: str) -> np.ndarray:
             f"{value!r} in row {row}. Add it to the training rows, or set "
             "handle_unknown='missing' to treat such cells as missing."
         )
+    if handle_unknown == "apart":
+        places |= dict.fromkeys(unknown, -1)
     return np.array([places.get(cell, np.nan) for cell in found], dtype=np.float64)
 
 

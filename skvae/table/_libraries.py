@@ -1,6 +1,6 @@
 """Packages of tables: how to take tables apart and make them; neither is required."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,13 @@ class Pandas:
             added.columns = pd.MultiIndex.from_tuples([(n, *rest) for n in names])
         return pd.concat([X, added.rename_axis(columns=X.columns.names)], axis=1)
 
+    @staticmethod
+    def of(columns: Mapping[str, Any]) -> Any:
+        """Return named columns as a table."""
+        import pandas as pd
+
+        return pd.DataFrame(columns)
+
 
 class Polars:
     """Tables of polars."""
@@ -144,6 +151,13 @@ class Polars:
         """Return a table with columns appended."""
         return X.with_columns(**dict(zip(names, values.T, strict=True)))
 
+    @staticmethod
+    def of(columns: Mapping[str, Any]) -> Any:
+        """Return named columns as a table."""
+        import polars as pl
+
+        return pl.DataFrame(columns)
+
 
 LIBRARIES: dict[str, Any] = {"pandas": Pandas, "polars": Polars}
 
@@ -155,6 +169,11 @@ def library_of(X: Any) -> str | None:
         if package in LIBRARIES and base.__name__ == "DataFrame":
             return package
     return None
+
+
+def table_of(library: str | None, columns: Mapping[str, Any]) -> Any:
+    """Return named columns as a table of a package, or as they are."""
+    return columns if library is None else LIBRARIES[library].of(columns)
 
 
 USUAL = {
