@@ -32,6 +32,7 @@ from skvae.likelihoods import (
     Likelihood,
     LogNormal,
     NegativeBinomial,
+    NormalScores,
     Ordinal,
     Poisson,
     StudentT,
@@ -113,11 +114,14 @@ GREY = RNG.beta(2.0, 3.0, size=(40, 4))
 CODES = np.r_[[[1.0, 2.0, 4.0, 0.0]], RNG.integers([2, 3, 5, 1], size=(39, 4))]
 COUNTS = RNG.negative_binomial(2.0, [0.2, 0.4, 0.6, 0.5], size=(40, 4)).astype(float)
 COUNTS[RNG.random(size=(40, 4)) < 0.3] = 0.0
+ATOMS = np.where(RNG.random(size=(40, 4)) < [0.6, 0.4, 0.3, 0.0], 0.0, POSITIVE)
+ATOMS[:, 3] = RNG.integers(5, size=40)
 VARIANCES = np.array([0.2, 0.3, 0.5, 0.6])
 MIXED = np.column_stack(
     (CODES[:, 1], REAL[:, 0], COUNTS[:, 1], POSITIVE[:, 1], GREY[:, 0], REAL[:, 1])
 )
 MIXED = np.column_stack((MIXED, TAILED[:, 3], CODES[:, 2], BINARY[:, 1], COUNTS[:, :2]))
+MIXED = np.column_stack((MIXED, TAILED[:, 0]))
 ALL = [
     ("categorical", [0]),
     (Gaussian("column"), [5, 1]),
@@ -129,6 +133,7 @@ ALL = [
     ("bernoulli", [8]),
     ("negative_binomial", [9]),
     ("zero_inflated_negative_binomial", [10]),
+    ("normal_scores", [11]),
 ]
 
 
@@ -176,6 +181,9 @@ LIKELIHOOD_CASES = [
     LikelihoodCase(StudentT(), TAILED),
     LikelihoodCase(StudentT(df=3.0, noise="shared"), TAILED),
     LikelihoodCase(StudentT(df=8.0, noise=0.7), TAILED / UNITS),
+    LikelihoodCase(NormalScores(), TAILED),
+    LikelihoodCase(NormalScores(noise="shared"), POSITIVE),
+    LikelihoodCase(NormalScores(noise=0.7), ATOMS),
     LikelihoodCase(LogNormal(), POSITIVE),
     LikelihoodCase(LogNormal(noise="column"), POSITIVE),
     LikelihoodCase(LogNormal(noise=0.3), POSITIVE),

@@ -63,11 +63,28 @@ def _grid(case, model, outputs):
         t, step = np.linspace(-12, 12, 2001, retstep=True)
         values = np.exp(loc + scale * t)
         return values, step * scale * values
+    if name == "NormalScores":
+        return _grid_of_scores(model)
     if name == "ContinuousBernoulli":
         nodes, weights = np.polynomial.legendre.leggauss(40)
         return 0.5 + 0.5 * nodes, 0.5 * weights
     n = 2 if name == "Bernoulli" else getattr(model, "n_total", 3000)
     return np.arange(float(n)), 1.0
+
+
+def _grid_of_scores(model):
+    """Return cells of close scores, with what lies between, and atoms."""
+    low, high, values = (t[0].numpy() for t in (model.low, model.high, model.values))
+    scores = np.unique(np.concatenate((np.linspace(-14, 14, 28001), low, high)))
+    ends = np.column_stack((low, high)).ravel()
+    cells = np.interp(scores, ends, np.repeat(values, 2))
+    # Every other piece is that of a value, which is an atom if it has a width.
+    is_slope = np.searchsorted(ends, 0.5 * (scores[1:] + scores[:-1])) % 2 == 0
+    middle, widths = 0.5 * (cells[1:] + cells[:-1]), np.diff(cells)
+    is_atom = low < high
+    resolution = np.full(is_atom.sum(), model.resolution.item())
+    values = np.concatenate((middle[is_slope], values[is_atom]))
+    return values, np.concatenate((widths[is_slope], resolution))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from skvae.likelihoods._gaussian import Gaussian
 from skvae.likelihoods._linearization import Linearization
 from skvae.likelihoods._log_normal import LogNormal
 from skvae.likelihoods._negative_binomial import NegativeBinomial
+from skvae.likelihoods._normal_scores import NormalScores
 from skvae.likelihoods._ordinal import Ordinal
 from skvae.likelihoods._poisson import Poisson
 from skvae.likelihoods._student_t import StudentT
@@ -40,6 +41,7 @@ __all__ = [
     "Linearization",
     "LogNormal",
     "NegativeBinomial",
+    "NormalScores",
     "Ordinal",
     "Poisson",
     "StudentT",

@@ -30,6 +30,9 @@ ROUNDING = 1e-14
 SMALL = 0.1
 """Below this, series in u are exact to rounding and quotients in u are not."""
 
+FARTHEST_SCORE = 40.0
+"""Bound on normal scores: beyond it lies less than the smallest number."""
+
 Array = Any
 """A NumPy array or a torch tensor."""
 
@@ -39,9 +42,11 @@ Arrays = Mapping[str, Any]
 NUMPY = SimpleNamespace(
     **vars(np)
     | {
+        "column": lambda a, j: a[..., j],
         "double": lambda a: a.astype(np.float64, copy=False),
         "like": lambda a, b: np.asarray(a).astype(b.dtype),
         "log_softmax": scipy.special.log_softmax,
+        "ndtr": scipy.special.ndtr,
         "select": lambda a, index: a.take(index, axis=-1),
         "sigmoid": scipy.special.expit,
         "softmax": scipy.special.softmax,
@@ -51,8 +56,11 @@ NUMPY = SimpleNamespace(
 TORCH = SimpleNamespace(
     **vars(torch)
     | {
+        "column": lambda a, j: a[..., j].contiguous(),
         "double": Tensor.double,
         "like": lambda a, b: torch.as_tensor(a).to(b),
+        # In its tails torch.special.ndtr has few digits.
+        "ndtr": lambda a: 0.5 * torch.special.erfc(-math.sqrt(0.5) * a),
         "select": lambda a, index: a.index_select(-1, index),
     }
 )
@@ -157,6 +165,30 @@ def _standardized(xp: Any, X: Array, a: Arrays) -> Array:
 
 def _standardized_log(xp: Any, X: Array, a: Arrays) -> Array:
     return _standardized(xp, xp.log(xp.double(X)), a)
+
+
+def _normal_scores(xp: Any, X: Array, a: Arrays) -> Array:
+    known = [a[name] for name in ("values", "low", "middle", "high")]
+    X = xp.double(X)
+    columns = (xp.column(X, j) for j in range(X.shape[-1]))
+    each = zip(columns, *known, strict=True)
+    return xp.stack([_scores(xp, *column) for column in each], -1)
+
+
+def _scores(xp: Any, X: Array, values: Array, low: Any, middle: Any, high: Any) -> Any:
+    """Return the normal scores of the cells of a column.
+
+    Of the values given they are the middle ones; between two values they rise from the
+    high end of one to the low end of the next. Where these meet, the nearest counts.
+    """
+    last = xp.clip(xp.searchsorted(values, X), 1, len(values) - 1)
+    run = values[last] - values[last - 1]
+    way = xp.clip((X - values[last - 1]) / xp.where(run > 0.0, run, 1.0), 0.0, 1.0)
+    rise = low[last] - high[last - 1]
+    between = high[last - 1] + way * rise
+    nearest = xp.where(way < 0.5, middle[last - 1], middle[last])
+    is_end = (way == 0.0) | (way == 1.0) | (rise <= 0.0)
+    return xp.where(is_end, nearest, between) + 0.0 * X
 
 
 def _shared(xp: Any, x: Array, a: Arrays) -> Array:
@@ -272,6 +304,7 @@ PREPARATIONS = {
     "standard_shared": _Steps(_standardized, _shared),
     "standard_clipped": _Steps(_standardized, _clipped),
     "standard_log": _Steps(_standardized_log),
+    "normal_scores": _Steps(_normal_scores),
     "one_hot": _Steps(inputs=_one_hot),
     "levels": _Steps(inputs=_scaled),
     "log_counts": _Steps(inputs=_scaled_log_counts, fill=_filled_counts),
@@ -293,6 +326,52 @@ def affine(xp: Any, outputs: Array, a: Arrays) -> Array:
 
 def _affine(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
     return mix(affine(xp, outputs, a))
+
+
+def _breakpoints(xp: Any, a: Arrays) -> tuple[Array, Array]:
+    """Return scores (D, P), sorted, between which cells (D, P) rise linearly."""
+    n = len(a["low"])
+    scores = xp.stack((a["low"], a["high"]), -1).reshape(n, -1)
+    return scores, xp.stack((a["values"], a["values"]), -1).reshape(n, -1)
+
+
+def cells_of_scores(xp: Any, scores: Array, a: Arrays) -> Array:
+    """Return the cells (..., D) that have normal scores, in the units of `X`."""
+    known, cells = _breakpoints(xp, a)
+    found = []
+    for j in range(len(known)):
+        at, last = xp.column(scores, j), len(known[j]) - 1
+        above = xp.clip(xp.searchsorted(known[j], at), 1, last)
+        rise = known[j][above] - known[j][above - 1]
+        way = (at - known[j][above - 1]) / xp.where(rise > 0.0, rise, 1.0)
+        run = cells[j][above] - cells[j][above - 1]
+        found.append(cells[j][above - 1] + run * xp.clip(way, 0.0, 1.0))
+    return xp.stack(found, -1)
+
+
+def _mean_of_scores(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
+    """Return means of cells whose scores are normal around outputs.
+
+    Cells are piecewise linear in scores: between two of them, c + d s has the mean
+    (c + d m) P + d v (p - q), with mean m and variance v of s, its probability P of
+    lying between them, and its density p and q at the ends.
+    """
+    known, cells = _breakpoints(xp, a)
+    means = []
+    for j in range(len(known)):
+        location, std = xp.double(outputs)[..., j, None], a["std"][j]
+        ends = (known[j] - location) / std
+        low, high = ends[..., :-1], ends[..., 1:]
+        # In the tail where both lie: differences of numbers near one would round.
+        side = xp.where(low > 0.0, -1.0, 1.0)
+        mass = side * (xp.ndtr(side * high) - xp.ndtr(side * low))
+        density = xp.exp(-0.5 * xp.square(ends)) / math.sqrt(2.0 * math.pi)
+        rise, run = (v[j][1:] - v[j][:-1] for v in (known, cells))
+        slope = run / xp.where(rise > 0.0, rise, 1.0)
+        at_mean = cells[j][:-1] + slope * (location - known[j][:-1])
+        tilt = std * slope * (density[..., :-1] - density[..., 1:])
+        means.append((at_mean * mass + tilt).sum(-1))
+    return mix(xp.stack(means, -1))
 
 
 def _log_normal(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
@@ -364,6 +443,7 @@ def _columns(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
 LINKS: dict[str, Callable[[Any, Array, Arrays, Mix], Array]] = {
     "affine": _affine,
     "log_normal": _log_normal,
+    "normal_scores": _mean_of_scores,
     "sigmoid": _sigmoid,
     "continuous_bernoulli": _continuous_bernoulli,
     "counts": _counts,

@@ -7,6 +7,7 @@ from skvae.likelihoods._contract import Likelihood
 from skvae.likelihoods._gaussian import Gaussian
 from skvae.likelihoods._log_normal import LogNormal
 from skvae.likelihoods._negative_binomial import NegativeBinomial
+from skvae.likelihoods._normal_scores import NormalScores
 from skvae.likelihoods._ordinal import Ordinal
 from skvae.likelihoods._poisson import Poisson
 from skvae.likelihoods._student_t import StudentT
@@ -19,6 +20,7 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "gaussian": Gaussian,
     "log_normal": LogNormal,
     "negative_binomial": NegativeBinomial,
+    "normal_scores": NormalScores,
     "ordinal": Ordinal,
     "poisson": Poisson,
     "student_t": StudentT,
