@@ -6,11 +6,18 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import kstest
 from sklearn.base import clone
 from torch.testing import assert_close
 
-from skvae.likelihoods import LIKELIHOODS, Columns, Gaussian, as_likelihood
-from skvae.table import _cells
+from skvae.likelihoods import (
+    LIKELIHOODS,
+    Columns,
+    Gaussian,
+    NormalScores,
+    as_likelihood,
+)
+from skvae.table import Rows, _cells, as_cells
 
 
 def _prepared(model, X):
@@ -395,3 +402,48 @@ def test_as_likelihood_keeps_a_spec():
     spec = Gaussian(noise="column")
     assert as_likelihood(spec) is spec
     assert isinstance(as_likelihood({0: "gaussian"}), Columns)
+
+
+def _fitted_scores(X):
+    model = NormalScores().build(X.shape[1]).double()
+    model.fit_statistics(Rows(as_cells(X), np.arange(len(X)), np.ones(len(X))))
+    return model
+
+
+def test_normal_scores_draw_what_the_column_has():
+    n, random = 1000, np.random.default_rng(0)
+    pay = np.where(random.random(n) < 0.6, 0.0, random.lognormal(5.0, size=n))
+    X = np.column_stack(
+        (pay, random.poisson(1.5, size=n), random.normal(size=n).round(2))
+    )
+    model = _fitted_scores(X)
+    model.start_noise(torch.ones(3).double())
+    outputs = torch.zeros((n, 3)).double()
+    draws = model.draw(outputs, torch.Generator().manual_seed(0)).detach().numpy()
+    # Frequencies of two samples differ by less with probability 0.9999.
+    assert abs((draws[:, 0] == 0.0).mean() - (pay == 0.0).mean()) < 3.9 / np.sqrt(n)
+    assert draws[:, 0].min() == 0.0
+    assert set(draws[:, 1]) <= set(X[:, 1])
+    assert_allclose(draws[:, 2], draws[:, 2].round(2), rtol=0.0, atol=0.0)
+    # The range is no bound, but draws beyond it are rare.
+    assert (draws[:, 2] > X[:, 2].max()).mean() < 0.01
+
+
+def test_normal_scores_of_cells_between_atoms_are_those_of_the_nearest():
+    X = np.repeat([[0.0], [1.0], [4.0]], 20, axis=0)
+    model = _fitted_scores(X)
+    asked = np.array([[-7.0], [0.4], [0.6], [2.4], [2.6], [50.0]])
+    nearest = np.array([[0.0], [0.0], [1.0], [1.0], [4.0], [4.0]])
+    assert_allclose(model.prepare(asked), model.prepare(nearest))
+    log_prob = _log_prob(model, nearest, torch.zeros((6, 1)).double())
+    assert torch.isfinite(log_prob).all()
+    # Masses of three levels, over the least difference.
+    assert_allclose(log_prob[[0, 2, 4]].exp().sum(), 1.0)
+
+
+def test_normal_scores_are_normal():
+    X = np.random.default_rng(0).standard_cauchy(size=(2000, 1))
+    model = _fitted_scores(X)
+    scores = model.prepare(X)[:, 0]
+    assert kstest(scores, "norm").statistic < 0.02
+    assert_allclose(np.argsort(scores), np.argsort(X[:, 0]))

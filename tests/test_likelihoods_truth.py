@@ -117,7 +117,8 @@ class ColumnOfRanks:
         self.unique, counts = np.unique(cells, return_counts=True)
         self.resolution = np.diff(self.unique).min()
         has_levels_only = len(cells) / len(self.unique) >= 5
-        quantiles = (np.arange(8) + 0.5) / 8
+        n_quantiles = max(8, round(4 * len(self.unique) ** (1 / 3)))
+        quantiles = (np.arange(n_quantiles) + 0.5) / n_quantiles
         kept = np.quantile(cells, quantiles, method="inverted_cdf")
         least = max(0.02, 5 / len(self.unique)) * len(cells)
         is_atom = (counts >= least) | has_levels_only

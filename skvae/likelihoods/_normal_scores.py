@@ -17,11 +17,11 @@ from skvae.likelihoods._noise import NOISE
 from skvae.likelihoods._statistics import bisect
 from skvae.table import Rows
 
-MOST_KNOTS, LEAST_KNOTS, KNOTS_PER_ROOT = 256, 8, 2.0
+MOST_KNOTS, LEAST_KNOTS, KNOTS_PER_ROOT = 256, 8, 4.0
 """Values of a column at which its distribution is known: their number grows with the
 cube root of the number of values, as that of the bins of a histogram should."""
 
-MOST_LEVELS = 128
+MOST_LEVELS = 256
 """Most values of a column that are all atoms."""
 
 N_ROWS, N_CENTER = 1 << 17, 1 << 12
@@ -33,6 +33,9 @@ a fraction of all cells; levels have so many cells in the mean."""
 
 SIZE = MOST_KNOTS + MOST_LEVELS + 4
 """Values of a column that are kept: quantiles, atoms, both ends and the farthest."""
+
+MOST_PLACES = 6
+"""Decimal places that a column may have for its draws to be rounded to."""
 
 TAIL = 0.1
 """Fraction of the cells by which a tail is as steep as between its ends."""
@@ -61,7 +64,7 @@ class Distribution:
     def __init__(self, cells: np.ndarray, weights: np.ndarray) -> None:
         values, places = np.unique(cells, return_inverse=True)
         counts = np.bincount(places, weights)
-        above = counts.cumsum() / counts.sum()
+        above = np.minimum(counts.cumsum() / counts.sum(), 1.0)
         below = np.concatenate(([0.0], above[:-1]))
         is_level = len(values) <= MOST_LEVELS and counts.mean() >= LEAST_TIES
         least = max(LEAST_FRACTION, LEAST_TIES / len(values)) * counts.sum()
@@ -71,6 +74,7 @@ class Distribution:
         edges = (np.where(is_atom, ndtri(f[knots]), middle) for f in (below, above))
         low, high = (edge.clip(-FARTHEST_SCORE, FARTHEST_SCORE) for edge in edges)
         self.resolution = float(np.diff(values).min())
+        self.places = _decimal_places(values)
         self.values, self.has_atoms = values[knots], bool(is_atom.any())
         self.scores = np.stack((low, middle, high))
         self._add_tails()
@@ -102,6 +106,14 @@ class Distribution:
         return np.pad(both, ((0, 0), (0, SIZE - both.shape[1])), mode="edge")
 
 
+def _decimal_places(values: np.ndarray) -> float:
+    """Return how many decimal places values have, or infinity if more than a few."""
+    for places in range(MOST_PLACES + 1):
+        if (np.abs(values - values.round(places)) <= 1e-9 * np.abs(values)).all():
+            return float(places)
+    return math.inf
+
+
 def _quantiles(above: np.ndarray) -> np.ndarray:
     """Return positions of values: the first, the last, and quantiles between them.
 
@@ -127,7 +139,7 @@ class NormalScoresModel(GaussianModel):
         knots = torch.linspace(-1.0, 1.0, SIZE, dtype=torch.float64)
         for name in ("values", "low", "middle", "high"):
             self.register_buffer(name, knots.expand(n_features, -1).clone())
-        self.add_statistics(resolution=1.0, center=0.0)
+        self.add_statistics(resolution=1.0, center=0.0, places=math.inf)
         self.register_buffer("has_atoms", torch.zeros((), dtype=torch.bool))
 
     @property
@@ -148,7 +160,7 @@ class NormalScoresModel(GaussianModel):
                 ("values", "low", "middle", "high"), known, strict=True
             ):
                 getattr(self, name)[j] = values
-            self.resolution[j] = found.resolution
+            self.resolution[j], self.places[j] = found.resolution, found.places
             self.has_atoms |= found.has_atoms
         self._fit_noise(rows)
         self._fit_center(cells[:N_CENTER], weights[:N_CENTER])
@@ -287,7 +299,10 @@ class NormalScoresModel(GaussianModel):
         location = outputs.double()
         scores = location + self.std() * normal(location, generator)
         cells = cells_of_scores(TORCH, scores, self._moments())
-        return self.constants.put(cells)
+        # Over a power of ten: times its inverse is not the float nearest to a decimal.
+        power = 10.0**self.places
+        rounded = (cells * power).round() / power
+        return self.constants.put(torch.where(self.places < math.inf, rounded, cells))
 
 
 def _joined(a: Any, b: Any) -> Any:
@@ -320,15 +335,15 @@ class NormalScores(Likelihood):
 
     with decoder outputs :math:`a(z)`. :math:`T_j` gives a cell its normal score [1]_,
     the quantile of the standard normal distribution at its rank among the training
-    rows: linear between quantiles of the column, twice as many as the cube root of the
-    number of its values but from 8 to 256, and beyond its range as steep as in its
-    outer tenth. So every column is normal before the model sees it, whatever its shape,
-    and outliers count by their rank.
+    rows: linear between quantiles of the column, four times the cube root of the number
+    of its values but from 8 to 256, and beyond its range as steep as in its outer
+    tenth. So every column is normal before the model sees it, whatever its shape, and
+    outliers count by their rank. Draws have no more decimal places than the column.
 
     A value that many cells share, such as zero, is an atom: all scores between those
     of the ranks below it and up to it give this value, and its density is its mass
     divided by the resolution, the least difference between two cells of the column. A
-    column of at most 128 values that have five cells each in the mean has atoms only.
+    column of at most 256 values that have five cells each in the mean has atoms only.
     What lies between atoms that are neighbors, or beyond one that is the last, counts
     as the nearest.
 
