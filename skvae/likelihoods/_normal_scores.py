@@ -57,8 +57,21 @@ class Distribution:
     Parameters
     ----------
     cells : ndarray of shape (n,)
-        Observed cells that differ.
+        Observed cells, not all equal.
     weights : ndarray of shape (n,)
+
+    Attributes
+    ----------
+    values : ndarray of shape (m,)
+    scores : ndarray of shape (3, m)
+        Low, middle and high.
+    has_atoms : bool
+    resolution : float
+        Least difference between two values.
+    places : float
+        Number of decimal places, or infinity.
+    spacing : float
+        Difference between the scores of neighbors among the values, near the median.
     """
 
     def __init__(self, cells: np.ndarray, weights: np.ndarray) -> None:
@@ -75,6 +88,7 @@ class Distribution:
         low, high = (edge.clip(-FARTHEST_SCORE, FARTHEST_SCORE) for edge in edges)
         self.resolution = float(np.diff(values).min())
         self.places = _decimal_places(values)
+        self.spacing = math.sqrt(2.0 * math.pi) / len(values)
         self.values, self.has_atoms = values[knots], bool(is_atom.any())
         self.scores = np.stack((low, middle, high))
         self._add_tails()
@@ -152,6 +166,7 @@ class NormalScoresModel(GaussianModel):
         self.constants.fit(rows, self.empty)
         some = rows.take(np.arange(min(len(rows), N_ROWS)))
         cells, weights = some.reduce(lambda X, w: (X.copy(), w.copy()), _joined)
+        spacing = np.full(self.n_features, np.inf)
         for j in np.flatnonzero(~self.constants.where()).tolist():
             observed = ~np.isnan(cells[:, j])
             found = Distribution(cells[observed, j], weights[observed])
@@ -162,7 +177,10 @@ class NormalScoresModel(GaussianModel):
                 getattr(self, name)[j] = values
             self.resolution[j], self.places[j] = found.resolution, found.places
             self.has_atoms |= found.has_atoms
-        self._fit_noise(rows)
+            spacing[j] = found.spacing
+        # Ranks tell scores no better than this; columns that follow from others would
+        # have no noise but for the rows that are exceptions.
+        self.noise.fit(self.log_scale(), spacing / math.sqrt(12.0))
         self._fit_center(cells[:N_CENTER], weights[:N_CENTER])
 
     def _fit_center(self, cells: np.ndarray, weights: np.ndarray) -> None:
