@@ -137,6 +137,18 @@ def test_classes_that_were_never_generated_are_predicted_by_chance():
     assert 0.0 < skill < 0.5
 
 
+def test_categories_that_real_rows_lack_are_not_taken_for_others():
+    def rows(*labels):
+        labels = np.repeat(labels, 50)
+        where = (labels == "c") + 0.1 * RNG.normal(size=len(labels))
+        return pd.DataFrame({"x": where, "label": labels})
+
+    given = {"train": rows("a", "b", "c"), "target": "label"}
+    comparison = compare_rows(rows("a", "c"), rows("b", "c"), **given)
+    # Real rows of "c" are found, and "a" is not known.
+    assert comparison.skill == pytest.approx(0.25)
+
+
 def test_few_whole_numbers_are_classes():
     def rows(n):
         y = RNG.integers(3, size=n)

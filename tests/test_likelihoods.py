@@ -447,3 +447,22 @@ def test_normal_scores_are_normal():
     scores = model.prepare(X)[:, 0]
     assert kstest(scores, "norm").statistic < 0.02
     assert_allclose(np.argsort(scores), np.argsort(X[:, 0]))
+
+
+def test_normal_scores_are_finite_whatever_the_weights():
+    X = np.repeat(np.arange(60.0), 10)[:, None]
+    for seed in range(50):
+        weights = np.random.default_rng(seed).random(len(X))
+        model = NormalScores().build(1).double()
+        model.fit_statistics(Rows(as_cells(X), np.arange(len(X)), weights))
+        assert np.isfinite(model.prepare(X)).all()
+        assert np.isfinite(model.prepare(X + 60.0)).all()
+
+
+def test_normal_scores_have_no_less_noise_than_ranks():
+    X = np.random.default_rng(0).normal(size=(100, 1))
+    model = _fitted_scores(X)
+    model.start_noise(torch.zeros(1).double())
+    # The scores of neighbors near the median differ by as much.
+    spacing = np.sqrt(2.0 * np.pi) / 100
+    assert_allclose(model.std().detach(), spacing / np.sqrt(12.0), rtol=1e-3)

@@ -1,8 +1,8 @@
 """Pictures of a fitted transformer and its rows, by scikit-learn's display convention.
 
-``from_estimator`` computes, ``plot`` draws, and what was drawn is kept in
-``ax_``, ``figure_`` and the artists. Nothing is shown and no matplotlib setting is
-changed. matplotlib is imported only when something is drawn.
+``from_estimator`` or ``from_rows`` computes, ``plot`` draws, and what was drawn is kept
+in ``ax_`` or ``axes_``, ``figure_`` and the artists. Nothing is shown and no matplotlib
+setting is changed. matplotlib is imported only when something is drawn.
 """
 
 from skvae.displays._comparison import RowComparisonDisplay

@@ -23,15 +23,15 @@ class RowComparison:  # numpydoc ignore=PR02
 
     Parameters
     ----------
-    auc, auc_train : float
+    auc, auc_train : float, and float or None
         Area under the ROC curve of a classifier that tells generated rows from real
         ones, cross-validated [1]_; 0.5 if it cannot, 1 if it always can.
     columns : dict of str to sequence, or DataFrame
         One row per column, by name or position: `"column"`; `"distance"` from real
-        cells and `"distance_train"`; `"outside"`, which fraction of the generated cells
-        is beyond the range, or among none of the categories, of real rows;
-        `"missing"`, which fraction of the generated cells is missing, and
-        `"missing_real"`.
+        cells, and `"distance_train"` where there are training rows; `"outside"`, which
+        fraction of the generated cells is beyond the range, or among none of the
+        categories, of real rows and training rows; `"missing"`, which fraction of the
+        generated cells is missing, and `"missing_real"`.
     pairs : ndarray of shape (n_features, n_features)
         How strongly two columns go together in generated rows, less the same in real
         rows, both from 0 to 1.

@@ -53,8 +53,10 @@ def skill(
 
     train, test = (rows[~np.isnan(rows[:, column])] for rows in (train, test))
     y, y_test = train[:, column], test[:, column]
-    is_class = is_coded[column] or _are_classes(y_test)
-    y = _nearest(np.unique(y_test), y) if is_class else y
+    has_whole_classes = not is_coded[column] and _are_classes(y_test)
+    is_class = is_coded[column] or has_whole_classes
+    # Generated numbers need not be whole; categories that differ are not near.
+    y = _nearest(np.unique(y_test), y) if has_whole_classes else y
     if len(np.unique(y)) < 2:
         return 0.0
     others = np.delete(np.arange(test.shape[1]), column)

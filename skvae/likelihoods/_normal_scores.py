@@ -24,7 +24,7 @@ cube root of the number of values, as that of the bins of a histogram should."""
 MOST_LEVELS = 256
 """Most values of a column that are all atoms."""
 
-N_ROWS, N_CENTER = 1 << 17, 1 << 12
+N_ROWS, N_CENTER = 1 << 17, 1 << 9
 """Most rows from which distributions, and their centers, are learned."""
 
 LEAST_TIES, LEAST_FRACTION = 5, 0.02
@@ -217,6 +217,10 @@ class NormalScoresModel(GaussianModel):
         """Return zeros, and outputs near them."""
         return super().linearized()._replace(outputs=self.center)
 
+    def location(self, outputs: Tensor) -> Tensor:
+        """Return the outputs, which are scores, float64."""
+        return outputs.double()
+
     def std(self) -> Tensor:
         """Return the noise of scores, (D,), float64."""
         return torch.exp(self.noise().double()).expand(self.n_features)
@@ -282,12 +286,9 @@ class NormalScoresModel(GaussianModel):
 
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the most likely cells, float64."""
-        flat = outputs.double().reshape(-1, self.n_features)
-        modes = torch.stack([self._modes(*each) for each in self._by_column(flat)], 1)
-        return self.constants.put(modes.reshape(outputs.shape))
-
-    def _by_column(self, outputs: Tensor) -> Any:
-        return zip(outputs.T, range(self.n_features), self.std(), strict=True)
+        flat, std = self.location(outputs).reshape(-1, self.n_features), self.std()
+        modes = [self._modes(flat[:, j], j, std[j]) for j in range(self.n_features)]
+        return self.constants.put(torch.stack(modes, 1).reshape(outputs.shape))
 
     def _modes(self, location: Tensor, j: int, std: Tensor) -> Tensor:
         """Return the most likely values of a column, given where its scores lie."""
@@ -314,7 +315,7 @@ class NormalScoresModel(GaussianModel):
 
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return the cells of scores that are outputs + std * normal noise."""
-        location = outputs.double()
+        location = self.location(outputs)
         scores = location + self.std() * normal(location, generator)
         cells = cells_of_scores(TORCH, scores, self._moments())
         # Over a power of ten: times its inverse is not the float nearest to a decimal.
