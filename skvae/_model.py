@@ -25,6 +25,8 @@ class Architecture(NamedTuple):
     prior: Prior
     sees_missing: bool = False
     """Whether the encoder sees which cells are missing."""
+    sampler: Prior | None = None
+    """What was fitted to draws of z after training, if anything was."""
 
     def build(self, seed: int) -> "Model":
         """Return the model with parameters drawn from `seed`, without statistics."""
@@ -48,7 +50,11 @@ class Architecture(NamedTuple):
             partial(generator, seed, Stream.PARAMETERS, 1),
         )
         prior = self.prior.build(self.n_components)
-        return Model(encoder, decoder, likelihood, prior, posterior, self.sees_missing)
+        parts = encoder, decoder, likelihood, prior, posterior, self.sees_missing
+        model = Model(*parts)
+        if self.sampler is not None:
+            model.sampler = self.sampler.build(self.n_components)
+        return model
 
 
 class Model(nn.Module):
@@ -60,6 +66,8 @@ class Model(nn.Module):
 
     Attributes
     ----------
+    sampler : PriorModel or None
+        What was fitted to draws of z after training. Training never uses it.
     sees_missing : bool
         Whether the encoder sees, after the likelihood's inputs, one column per column
         of `X` that is 1 where a cell is missing.
@@ -81,6 +89,7 @@ class Model(nn.Module):
         self.encoder, self.decoder = encoder, decoder
         self.likelihood, self.prior = likelihood, prior
         self.posterior, self.sees_missing = posterior, sees_missing
+        self.sampler: PriorModel | None = None
         n_components = prior.n_components
         self.register_buffer("order", torch.arange(n_components))
         self.register_buffer("sign", torch.ones(n_components, dtype=torch.float32))
@@ -100,7 +109,12 @@ class Model(nn.Module):
     def width(self) -> int:
         """Most values of a row, or of a draw of z, that are computed together."""
         sizes = (size for parameter in self.parameters() for size in parameter.shape)
-        return max(self.likelihood.width, *sizes)
+        return max(self.likelihood.width, self.fitted_prior.width, *sizes)
+
+    @property
+    def fitted_prior(self) -> PriorModel:
+        """p(z) of a fitted model's answers: of its sampler, if it has one."""
+        return self.prior if self.sampler is None else self.sampler
 
     @property
     def has_standard_z(self) -> bool:

@@ -28,6 +28,8 @@ class Stream(IntEnum):
     HIDDEN = 9
     IMPUTATION = 10
     NEIGHBORS = 11
+    SAMPLER = 12
+    MISSING = 13
 
 
 def seed_from(random_state: Any) -> int:

@@ -144,7 +144,8 @@ def test_sign_of_a_component_follows_its_strongest_column(iris, init):
 
 def test_more_components_than_columns_leave_a_valid_density(iris):
     X = StandardScaler().fit_transform(iris)
-    vae = tiny(n_components=7, hidden_layer_sizes=(), early_stopping=False, max_iter=20)
+    options = {"hidden_layer_sizes": (), "early_stopping": False, "max_iter": 20}
+    vae = tiny(n_components=7, sampler="prior", **options)
     assert vae.fit(X).score(X) == pytest.approx(PCA(4).fit(X).score(X), abs=0.05)
 
 

@@ -6,7 +6,6 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-import scipy.sparse
 import torch
 from sklearn.base import (
     BaseEstimator,
@@ -28,6 +27,7 @@ from skvae._sklearn import (
 )
 from skvae._version import __version__
 from skvae.estimators._apply import decode, map_rows, own_modes
+from skvae.estimators._begin import begin
 from skvae.estimators._recipe import pace_of, resolve, resolve_networks
 from skvae.likelihoods import (
     BY_KIND,
@@ -39,23 +39,21 @@ from skvae.likelihoods import (
 )
 from skvae.networks import ACTIVATIONS, Network
 from skvae.schedules import Schedule, as_weight
-from skvae.table import Batches, canonical_rows, plain, resolve_device
-from skvae.training import SOLVERS, Plan, Training, end_fit, neighbors_of, start
+from skvae.table import (
+    Batches,
+    available_device,
+    canonical_rows,
+    plain,
+    refuse_sparse,
+    resolve_device,
+)
+from skvae.training import NUMBERS, SOLVERS, Plan, Training, end_fit, neighbors_of
 
 AUTO, COUNT = StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")
 """What a parameter may be: "auto", a positive integer."""
 
 LEAST_ROWS_TO_HOLD_OUT = 10
 """With fewer distinct rows than this, none are held out."""
-
-
-def refuse_sparse(X):
-    """Raise TypeError if rows are sparse, where missing cells are to be filled."""
-    if scipy.sparse.issparse(X):
-        raise TypeError(
-            "Filling cells requires dense rows. Got a sparse matrix, whose cells are "
-            "known to be zero where none is stored. Pass X.toarray()."
-        )
 
 
 def unchanged_on_error(method):
@@ -249,7 +247,7 @@ class LatentTransformer(
         pace = pace_of(self._objective, rows.n_features)
         settings = resolve(params, len(rows), rows.has_missing, pace)
         train, held_out = self._split(rows, settings["validation_fraction"])
-        model, fitted = self._model(known, rows, train, settings)
+        model, fitted = self._model(known, rows, (train, held_out), settings)
         objective, beta = self._loss(fitted["_start"], model, len(train))
         shown = self._shown(train, held_out, settings)
         k = objective.neighborhood
@@ -287,15 +285,16 @@ class LatentTransformer(
             rows=tuple(some.fingerprint() for some in rows),
         )
 
-    def _model(self, known, rows, train, settings):
+    def _model(self, known, rows, split, settings):
         """Return the model to train, and fitted attributes that say how it was made."""
         sees_missing = rows.has_missing or settings["hidden_fraction"] > 0.0
         if self._is_resumed:
             sees_missing = sees_missing or self._architecture.sees_missing
         networks = resolve_networks(self.get_params(deep=False), rows.n_features)
+        chooses = self.n_components == "auto"
         architecture = Architecture(
             n_features=rows.n_features,
-            n_components=int(self.n_components),
+            n_components=max(NUMBERS) if chooses else int(self.n_components),
             encoder=networks[0],
             decoder=networks[1],
             has_path=self.init == "pca",
@@ -305,22 +304,26 @@ class LatentTransformer(
         )
         if self._is_resumed:
             return self._resumed_model(architecture)
-        seed = seed_from(self.random_state)
-        model = architecture.build(seed)
-        model.likelihood.fit_statistics(rows)
-        begun = start(model, train, self._objective.for_density())
-        return model, {"_architecture": architecture, "_seed": seed, "_start": begun}
+        seed, objective = seed_from(self.random_state), self._objective.for_density()
+        begun = begin(architecture, rows, split, objective, seed, chooses)
+        known = {"_architecture": begun[0], "_seed": seed, "_start": begun[2]}
+        return begun[1], known
 
     def _resumed_model(self, architecture):
         """Return a copy of the fitted model, to be trained on, and how it was made."""
-        if identity(architecture) != identity(self._architecture):
+        fitted = self._architecture._replace(sampler=None)
+        if self.n_components == "auto":
+            architecture = architecture._replace(n_components=fitted.n_components)
+        if identity(architecture) != identity(fitted):
             raise ValueError(
                 "warm_start=True requires the architecture of the fitted model. Got "
-                f"{architecture}, fitted was {self._architecture}. Set "
+                f"{architecture}, fitted was {fitted}. Set "
                 "warm_start=False to start again."
             )
-        kept = ("_architecture", "_seed", "_start")
-        return copy.deepcopy(self.module_), {name: vars(self)[name] for name in kept}
+        model, kept = copy.deepcopy(self.module_), ("_seed", "_start")
+        model.sampler = None
+        known = {name: vars(self)[name] for name in kept}
+        return model, {"_architecture": fitted, **known}
 
     def _split(self, rows, fraction):
         """Return (training rows, held-out rows or None)."""
@@ -367,11 +370,11 @@ class LatentTransformer(
             self._end_by(interrupt, training)
         saved = training.save(with_arrays=self.warm_start)
         try:
-            outcome = self._finish(training, rows)
+            outcome = self._finish(training, rows, fitted)
         except KeyboardInterrupt as interrupt:
             self._end_by(interrupt, training)
-            outcome = self._finish(training, rows)
-        vars(self).update(fitted, **outcome, _saved=saved, _is_clone=False)
+            outcome = self._finish(training, rows, fitted)
+        vars(self).update({**fitted, **outcome}, _saved=saved, _is_clone=False)
         tasks.finish(snapshot)
 
     def _end_by(self, interrupt, training):
@@ -379,10 +382,15 @@ class LatentTransformer(
         has_epochs = training.state.counters.n_epochs > 0
         end_fit(interrupt, may_end=has_epochs and not self._is_clone)
 
-    def _finish(self, training, rows):
+    def _finish(self, training, rows, fitted):
         """Return the result of the trained model; may be called again if cut off."""
         training.finish(rows)
-        return self._outcome(training.model, training)
+        outcome = self._outcome(training.model, training)
+        return outcome | self._said_of_sampler(training, rows, fitted)
+
+    def _said_of_sampler(self, training, rows, fitted):
+        """Return fitted attributes about what z is drawn from."""
+        return {}
 
     def _outcome(self, model, training):
         """Return the result of training, as fitted attributes."""
@@ -507,12 +515,4 @@ class LatentTransformer(
             model.load_state_dict(
                 {name: torch.tensor(array) for name, array in arrays.items()}
             )
-            self.module_ = model.to(_available(self.device))
-
-
-def _available(device):
-    """Return the device, or the CPU where it is not available."""
-    try:
-        return resolve_device(device)
-    except (RuntimeError, ValueError):
-        return torch.device("cpu")
+            self.module_ = model.to(available_device(self.device))

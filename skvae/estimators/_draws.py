@@ -104,7 +104,7 @@ def weigh_rows(
             rows, outputs, batch = rows[wanting], outputs[wanting], batch.take(wanting)
         for part in _pieces(begin, end, most_at_once(model), len(rows)):
             points, log_q = draw(outputs, part)
-            drawn = weigh(model, batch, points, log_q)
+            drawn = weigh(model, batch, points, log_q, model.fitted_prior)
             z[part, rows] = points
             log_joint[part, rows] = drawn.log_joint
             log_weights[part, rows] = drawn.log_weights

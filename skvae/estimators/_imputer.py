@@ -8,13 +8,13 @@ from skvae._sklearn import (
     StrOptions,
     check_sample_weight,
 )
-from skvae.estimators._base import AUTO, COUNT, refuse_sparse, unchanged_on_error
+from skvae.estimators._base import AUTO, COUNT, unchanged_on_error
 from skvae.estimators._impute import STATISTICS
 from skvae.estimators._inner import DensityEstimator
 from skvae.estimators._recipe import n_epochs
 from skvae.likelihoods import BY_KIND, Gaussian, learn_columns
 from skvae.objectives import IWAE
-from skvae.table import library_of, with_columns
+from skvae.table import library_of, refuse_sparse, with_columns
 
 INDICATOR = "missingindicator_"
 """Prefix of the names of indicator columns, as in scikit-learn."""
@@ -192,7 +192,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
                 for kind, name in BY_KIND.items()
             }
         cells, known = learn_columns(model, X, model.handle_unknown, by_kind)
-        if model.n_components == "auto":
+        if self.estimator is None and model.n_components == "auto":
             model.n_components = max(1, cells.shape[1] // 2)
         if self.estimator is None and model.max_iter == "auto":
             limits = (BATCH_SIZE, N_STEPS, MOST_EPOCHS)

@@ -6,6 +6,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from skvae._sklearn import FitSupport, shared_callbacks
+from skvae.estimators._base import COUNT
 from skvae.estimators._vae import VAETransformer
 from skvae.objectives import as_objective
 
@@ -22,7 +23,7 @@ class DensityEstimator(FitSupport, BaseEstimator):
     _parameter_constraints: dict = {
         name: VAETransformer._parameter_constraints[name]
         for name in (*SHORT_FORM, "random_state", "verbose")
-    } | {"estimator": [None, VAETransformer]}
+    } | {"n_components": [COUNT], "estimator": [None, VAETransformer]}
 
     def _inner_model(self, **defaults):
         """Return the model to fit.
@@ -38,7 +39,7 @@ class DensityEstimator(FitSupport, BaseEstimator):
         given = self.estimator
         if given is None:
             short = {name: getattr(self, name) for name in SHORT_FORM}
-            model = VAETransformer(**{**defaults, **short})
+            model = VAETransformer(sampler="prior", **{**defaults, **short})
         else:
             self._refuse_short_form(given)
             model = clone(given)

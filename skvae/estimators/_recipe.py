@@ -146,20 +146,23 @@ def resolve_objective(params: Mapping[str, Any]) -> Objective:
     """Return the objective, with numbers in it that may still be "auto".
 
     With `"auto"`, few normal components are a map, whose neighborhoods are looked at;
-    but a linear encoder cannot unfold them.
+    but a linear encoder cannot unfold them. Components whose number is chosen are for
+    density.
 
     Parameters
     ----------
     params : mapping
         Parameters of an estimator.
     """
-    objective = params["objective"]
+    objective, n_components = params["objective"], params["n_components"]
     if not (isinstance(objective, str) and objective == "auto"):
         return as_objective(objective)
+    if n_components == "auto":
+        return as_objective("elbo").for_density()
     encoder, _ = resolve_networks(params, n_columns=1)
     is_linear = getattr(encoder, "hidden_layer_sizes", None) == ()
     is_normal = as_prior(params["prior"]).posterior.is_normal
-    is_map = params["n_components"] <= MOST_IN_A_MAP and is_normal and not is_linear
+    is_map = n_components <= MOST_IN_A_MAP and is_normal and not is_linear
     return as_objective("neighbors" if is_map else "elbo")
 
 

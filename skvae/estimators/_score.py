@@ -48,6 +48,8 @@ def score_rows(
 
     def log_prob(model: Model, batch: Batch) -> Tensor:
         weighed = weigh_rows(model, batch, draw, plan)
-        return BOUNDS[bound](weighed.log_weights, weighed.n_draws)
+        scores = BOUNDS[bound](weighed.log_weights, weighed.n_draws)
+        # Without an observed cell there is nothing to estimate.
+        return scores if batch.empty is None else scores * ~batch.empty[:, 0]
 
     return map_rows(model, log_prob, cells, plan.ends[0])

@@ -10,14 +10,22 @@ from sklearn.utils.validation import check_is_fitted
 from skvae._random import Stream, generator, normal_sequence, seed_from
 from skvae._sklearn import Interval, StrOptions
 from skvae.estimators._apply import decode, own_modes
-from skvae.estimators._base import AUTO, LatentTransformer
+from skvae.estimators._base import AUTO, COUNT, LatentTransformer
+from skvae.estimators._conditional import draw_given
+from skvae.estimators._gaps import Gaps
+from skvae.estimators._given import read_given
 from skvae.estimators._impute import STATISTICS, impute_often, impute_once, plan_of
 from skvae.estimators._recipe import resolve_loss, resolve_objective
+from skvae.estimators._sampler import fit_sampler
 from skvae.estimators._score import SCORE_DRAWS, score_rows
 from skvae.likelihoods import BY_KIND, Gaussian
 from skvae.objectives import BOUNDS, OBJECTIVES, Objective, Shape
-from skvae.priors import PRIORS, Prior, as_prior
+from skvae.priors import PRIORS, SAMPLERS, Prior, as_prior
 from skvae.schedules import Schedule, Weight
+from skvae.table import as_cells
+
+LEAST_DIFFERENT = 0.5
+"""Fraction of the draws of z given some cells that should differ."""
 
 
 class VAETransformer(LatentTransformer):
@@ -38,17 +46,29 @@ class VAETransformer(LatentTransformer):
 
     Parameters
     ----------
-    n_components : int, default=2
-        Number of latent components, K. May exceed the number of columns.
+    n_components : int or "auto", default=2
+        Number of latent components, K. May exceed the number of columns. `"auto"` is
+        for rows and densities rather than maps: of several numbers up to 32, and fewer
+        than the columns, the one whose linear start has the least held-out loss; the
+        "auto" of other parameters then trades no density for reconstructions, and takes
+        numbers by their normal scores.
     likelihood : str, Likelihood, dict or list, default="auto"
         What a column is: `"auto"` goes by its type, `"gaussian"` for numbers (in maps
-        with `scaling="auto"`, see :class:`~skvae.likelihoods.Gaussian`) and
-        dates, `"bernoulli"` for booleans, `"categorical"` for text and categories, and
-        `"ordinal"` for ordered categories. A name or object of
-        :mod:`skvae.likelihoods` applies to all columns; a dict of column to likelihood,
-        or a list of (likelihood, columns), to those that it names.
+        with `scaling="auto"`, see :class:`~skvae.likelihoods.Gaussian`; where
+        `n_components="auto"`, `"normal_scores"`) and dates, `"bernoulli"` for booleans,
+        `"categorical"` for text and categories, and `"ordinal"` for ordered categories.
+        A name or object of :mod:`skvae.likelihoods` applies to all columns; a dict of
+        column to likelihood, or a list of (likelihood, columns), to those that it
+        names.
     prior : {"normal"} or Prior, default="normal"
         Distribution of z before a row is seen; see :mod:`skvae.priors`.
+    sampler : {"auto", "prior", "mixture", "posterior"} or Prior, default="auto"
+        Distribution of z in `sample`, `score_samples` and `impute`, fitted to the
+        posteriors of the training rows after training, since these together seldom are
+        the prior. `"mixture"`: :class:`~skvae.priors.Mixture`. `"posterior"`: the
+        posteriors of up to 10,000 training rows themselves, which the fitted model then
+        contains; see :class:`~skvae.priors.AggregatePosterior`. `"auto"`: a mixture if
+        held-out rows are more likely to have their z from it, else the prior.
     objective : {"auto", "elbo", "neighbors", "iwae"} or Objective, default="auto"
         The loss, see :mod:`skvae.objectives`: the evidence lower bound
         (:class:`~skvae.objectives.ELBO`, whose default trades some density for better
@@ -174,6 +194,8 @@ class VAETransformer(LatentTransformer):
         can be edited and passed as `likelihood`.
     encoder_, decoder_ : Network
         The specs of the networks, with sizes and activations.
+    sampler_ : Prior
+        Outcome of `sampler`: the distribution that z is drawn from.
     objective_ : Objective
         Outcome of `objective`, with numbers for its own "auto".
     beta_ : Schedule or Weight
@@ -234,7 +256,9 @@ class VAETransformer(LatentTransformer):
 
     _parameter_constraints: dict = {
         **LatentTransformer._parameter_constraints,
+        "n_components": [AUTO, COUNT],
         "prior": [StrOptions(set(PRIORS)), Prior],
+        "sampler": [StrOptions({"auto", "prior", *SAMPLERS}), Prior],
         "objective": [StrOptions({"auto", *OBJECTIVES}), Objective],
         "beta": [AUTO, Interval(Real, 0, None, closed="left"), Schedule, Weight],
     }
@@ -245,6 +269,7 @@ class VAETransformer(LatentTransformer):
         *,
         likelihood="auto",
         prior="normal",
+        sampler="auto",
         objective="auto",
         beta="auto",
         encoder=None,
@@ -270,6 +295,7 @@ class VAETransformer(LatentTransformer):
         self.n_components = n_components
         self.likelihood = likelihood
         self.prior = prior
+        self.sampler = sampler
         self.objective = objective
         self.beta = beta
         self.encoder = encoder
@@ -316,38 +342,111 @@ class VAETransformer(LatentTransformer):
         return both[:, 0], both[:, 1]
 
     @own_modes(inference=True)
-    def sample(self, n_samples=1, random_state=None, *, kind="draw"):
-        """Generate rows: draw z from the prior and decode it.
+    def sample(
+        self,
+        n_samples=None,
+        random_state=None,
+        *,
+        kind="draw",
+        given=None,
+        missing=None,
+    ):
+        """Generate rows: draw z from the sampler and decode it.
+
+        With `given`, z is drawn from its distribution given these cells, by annealed
+        particles [1]_, and the free cells are decoded.
 
         Parameters
         ----------
-        n_samples : int, default=1
+        n_samples : int, default=None
+            Number of rows, or with `given`, of rows for each row of it. None is 1.
         random_state : int, RandomState instance or None, default=None
             Seed of the draws. With None every call gives other rows.
         kind : {"draw", "mean"}, default="draw"
             `"draw"` draws each row from p(x given z), noise included; `"mean"`
             returns the expectation of p(x given z).
+        given : dict, DataFrame or array-like, default=None
+            Cells that the rows shall have: a dict of column to value, or rows in which
+            free cells are missing; a DataFrame may leave columns out. Columns are named
+            as in `fit`, or by position.
+        missing : {"as_in_fit"}, default=None
+            `"as_in_fit"`: cells are missing together as often as in the rows of `fit`,
+            whatever their values; given cells stay. None: no cell is missing.
 
         Returns
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features)
             Rows in the units of the training data; a DataFrame with the columns and
-            types of the one that `fit` was given, if it was one.
+            types of the one that `fit` was given, if it was one. The rows for one row
+            of `given` follow each other.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid, or `given` has columns or values unlike those of
+            `fit`.
+
+        Warns
+        -----
+        UserWarning
+            If few draws of z differ, since the given cells are too improbable.
+
+        References
+        ----------
+        .. [1] Del Moral, Doucet & Jasra (2006). Sequential Monte Carlo samplers.
+           Journal of the Royal Statistical Society B 68(3).
+           https://doi.org/10.1111/j.1467-9868.2006.00553.x
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VAETransformer
+        >>> X = load_iris(as_frame=True).frame
+        >>> X["target"] = X["target"].astype("category")
+        >>> vae = VAETransformer(max_iter=20, tol=None, random_state=0).fit(X)
+        >>> vae.sample(2, random_state=0, given={"target": 2})["target"].tolist()
+        [2, 2]
         """
         check_is_fitted(self)
+        n_samples = 1 if n_samples is None else n_samples
         _check_count("n_samples", n_samples)
         if kind not in ("draw", "mean"):
             raise ValueError(f"kind must be 'draw' or 'mean'. Got {kind!r}.")
-        seed = seed_from(random_state)
-        device = self.module_.device
-        latent = generator(seed, Stream.LATENT, device=device)
-        z = self.module_.to_user(self.module_.prior.draw(n_samples, latent))
-        noise = generator(seed, Stream.OBSERVATION, device=device)
+        if missing not in (None, "as_in_fit"):
+            raise ValueError(f"missing must be None or 'as_in_fit'. Got {missing!r}.")
+        seed, device = seed_from(random_state), self.module_.device
+        streams = Stream.LATENT, Stream.OBSERVATION, Stream.MISSING
+        latent, noise = (generator(seed, s, device=device) for s in streams[:2])
+        if given is None:
+            z, cells = self.module_.fitted_prior.draw(n_samples, latent), np.nan
+        else:
+            rows = read_given(given, self._known)
+            z = self._draw_given(rows, n_samples, latent)
+            cells = np.repeat(rows, n_samples, axis=0)
         draw = {
             "mean": lambda p, outputs: p.mean(outputs),
             "draw": lambda p, outputs: p.draw(outputs, noise),
         }
-        return self._as_in_fit(decode(self.module_, z.cpu().numpy(), draw[kind]))
+        z = self.module_.to_user(z).double().cpu().numpy()
+        values = decode(self.module_, z, draw[kind])
+        if missing is not None and self._gaps is not None:
+            gaps = self._gaps.draw(len(values), generator(seed, streams[2]))
+            values[gaps] = np.nan
+        return self._as_in_fit(np.where(np.isnan(cells), values, cells))
+
+    def _draw_given(self, rows, n_samples, random):
+        """Return draws of z given cells, (n * n_samples, K), row by row."""
+        z, n_different = draw_given(self.module_, as_cells(rows), n_samples, random)
+        fewest = int(n_different.min())
+        if fewest < LEAST_DIFFERENT * n_samples:
+            row = int(n_different.argmin())
+            warnings.warn(
+                f"Of {n_samples} draws of z, only {fewest} differ, given row {row}: "
+                "its cells are very improbable together. Give fewer cells, or more "
+                "usual ones.",
+                stacklevel=4,
+            )
+        return z.transpose(0, 1).flatten(0, 1)
 
     def score_samples(self, X, *, bound="importance", n_draws="auto"):
         """Return an estimate of log p(x) of each row, in nats.
@@ -487,10 +586,13 @@ class VAETransformer(LatentTransformer):
 
     @property
     def _likelihood_by_kind(self):
-        if self._objective.neighborhood is None:
+        if self.n_components == "auto":
+            of_numbers = "normal_scores"
+        elif self._objective.neighborhood is None:
             return BY_KIND
-        of_maps = Gaussian(scaling="auto")
-        return {k: of_maps if v == "gaussian" else v for k, v in BY_KIND.items()}
+        else:
+            of_numbers = Gaussian(scaling="auto")
+        return {k: of_numbers if v == "gaussian" else v for k, v in BY_KIND.items()}
 
     @property
     def _objective(self):
@@ -504,6 +606,17 @@ class VAETransformer(LatentTransformer):
 
     def _said_of_loss(self, objective, beta):
         return {"objective_": objective, "beta_": beta}
+
+    def _said_of_sampler(self, training, rows, fitted):
+        model, prior = training.model, fitted["_architecture"].prior
+        split = training.train, training.held_out
+        spec, model.sampler = fit_sampler(
+            self.sampler, prior, model, *split, fitted["_seed"]
+        )
+        used = None if model.sampler is None else spec
+        architecture = fitted["_architecture"]._replace(sampler=used)
+        gaps = Gaps.of(rows) if rows.has_missing else None
+        return {"sampler_": spec, "_architecture": architecture, "_gaps": gaps}
 
     @staticmethod
     def _information(model, batch, center):
@@ -528,7 +641,7 @@ class VAETransformer(LatentTransformer):
     def _warn_of_idle_components(self):
         n_active = self.n_active_components_
         n_idle = 0 if n_active is None else self.n_components_ - n_active
-        if n_idle:
+        if n_idle and self.n_components != "auto":
             warnings.warn(
                 f"{n_idle} of {self.n_components_} components carry nothing: no more "
                 "than noise of this size would show (see kl_per_component_). If there "

@@ -9,6 +9,8 @@ of a row under the decoder's outputs, and draws. Inside, `x` is in *model units*
 """
 
 from skvae.likelihoods._assign import BY_KIND as BY_KIND
+from skvae.likelihoods._assign import Known as Known
+from skvae.likelihoods._assign import check_cells as check_cells
 from skvae.likelihoods._assign import check_rows as check_rows
 from skvae.likelihoods._assign import fitted_likelihood as fitted_likelihood
 from skvae.likelihoods._assign import learn_columns as learn_columns

@@ -91,9 +91,14 @@ def check_rows(estimator: Any, X: Any, known: Known, handle_unknown: str) -> Cel
     """
     table, layout = read_table(estimator, X, known.layout)
     cells = layout.encode(table, handle_unknown)
-    check_finite(cells, layout.labels)
-    _check_domain(cells, known.likelihood, layout)
+    check_cells(cells, known)
     return cells
+
+
+def check_cells(cells: Cells, known: Known) -> None:
+    """Raise ValueError where a cell is infinite, or outside its column's domain."""
+    check_finite(cells, known.layout.labels)
+    _check_domain(cells, known.likelihood, known.layout)
 
 
 def fitted_likelihood(known: Known) -> Likelihood:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from skvae._model import Model
+from skvae.priors import PriorModel
 from skvae.table import Batch
 
 
@@ -27,11 +28,13 @@ class Draws(NamedTuple):
     log_weights: Tensor
 
 
-def weigh(model: Model, batch: Batch, z: Tensor, log_q: Tensor) -> Draws:
+def weigh(
+    model: Model, batch: Batch, z: Tensor, log_q: Tensor, prior: PriorModel
+) -> Draws:
     """Return draws z (S, B, K) of log-densities (S, B) with importance weights."""
     outputs = model.decoder(z)
     log_p = model.likelihood.log_prob(outputs, batch.x, batch.observed)
-    log_joint = log_p + model.prior.log_prob(z)
+    log_joint = log_p + prior.log_prob(z)
     return Draws(outputs, log_joint, log_joint - log_q)
 
 
@@ -46,7 +49,7 @@ def log_weights(model: Model, batch: Batch, noise: Tensor) -> Tensor:
         Standard normal numbers, the same for every row or each row's own.
     """
     z, log_q = model.posterior.draw_and_score(model.encode(batch), noise)
-    return weigh(model, batch, z, log_q).log_weights
+    return weigh(model, batch, z, log_q, model.prior).log_weights
 
 
 def log_mean(log_weights: Tensor, n_draws: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ class IWAE(Objective):
         """
         outputs = model.encode(batch)
         z, log_q = model.posterior.draw_and_score(outputs, noise)
-        weights = weigh(model, batch, z, log_q).log_weights
+        weights = weigh(model, batch, z, log_q, model.prior).log_weights
         bound = torch.logsumexp(weights, dim=0) - math.log(len(weights))
         kl = model.prior.kl(model.posterior, outputs, z)
         return {"reconstruction": -bound - kl, "kl": kl}

@@ -1,22 +1,21 @@
 """p(z), and the families of q(z given x): distributions of latent variables."""
 
+from skvae.priors._aggregate import Aggregate
+from skvae.priors._kept import AggregatePosterior
+from skvae.priors._mixture import Mixture
+from skvae.priors._names import PRIORS as PRIORS
+from skvae.priors._names import SAMPLERS as SAMPLERS
+from skvae.priors._names import as_prior as as_prior
+from skvae.priors._names import as_sampler as as_sampler
 from skvae.priors._posterior import Normal, Point, Posterior
 from skvae.priors._posterior import bounded as bounded
 from skvae.priors._posterior import bounded_backward as bounded_backward
-from skvae.priors._priors import (
-    PRIORS as PRIORS,
-)
-from skvae.priors._priors import (
-    NoPrior,
-    Prior,
-    PriorModel,
-    StandardNormal,
-)
-from skvae.priors._priors import (
-    as_prior as as_prior,
-)
+from skvae.priors._priors import NoPrior, Prior, PriorModel, StandardNormal
 
 __all__ = [
+    "Aggregate",
+    "AggregatePosterior",
+    "Mixture",
     "NoPrior",
     "Normal",
     "Point",

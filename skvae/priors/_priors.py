@@ -7,6 +7,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from skvae.priors._aggregate import Aggregate
 from skvae.priors._posterior import Normal, Point, Posterior
 
 
@@ -29,6 +30,11 @@ class PriorModel(nn.Module):
         zeros = torch.zeros(n_components, dtype=torch.float32)
         # Where the model is: a recorded step copies nothing to its device.
         self.register_buffer("zeros", zeros, persistent=False)
+
+    @property
+    def width(self) -> int:
+        """Most values of a draw of z that a method computes together."""
+        return self.n_components
 
     def attach(self, model: Any) -> None:
         """Receive the model that holds this prior.
@@ -98,6 +104,26 @@ class Prior(BaseEstimator):
         model : PriorModel
         """
         raise NotImplementedError
+
+    def fitted(
+        self, train: Aggregate, held_out: Aggregate, seed: int
+    ) -> tuple["Prior", PriorModel]:
+        """Return a spec without "auto", and its model of the posteriors of rows.
+
+        What a sampler is. A prior that has nothing to fit is what it is.
+
+        Parameters
+        ----------
+        train, held_out : Aggregate
+            Posteriors of rows to fit it to, and to choose by.
+        seed : int
+
+        Returns
+        -------
+        spec : Prior
+        model : PriorModel
+        """
+        return self, self.build(train.n_components)
 
 
 class StandardNormalModel(PriorModel):
@@ -180,12 +206,3 @@ class NoPrior(Prior):
         model : PriorModel
         """
         return PriorModel(n_components)
-
-
-PRIORS: dict[str, type[Prior]] = {"normal": StandardNormal}
-"""Names of priors."""
-
-
-def as_prior(value: str | Prior) -> Prior:
-    """Return a prior spec from a spec or a name."""
-    return PRIORS[value]() if isinstance(value, str) else value

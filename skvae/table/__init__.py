@@ -9,6 +9,7 @@ from skvae.table._cells import plain as plain
 from skvae.table._cells import row_slices as row_slices
 from skvae.table._columns import Part as Part
 from skvae.table._columns import assign_columns as assign_columns
+from skvae.table._device import available_device as available_device
 from skvae.table._device import resolve_device as resolve_device
 from skvae.table._frames import Layout as Layout
 from skvae.table._frames import with_columns as with_columns
@@ -18,5 +19,6 @@ from skvae.table._libraries import library_of as library_of
 from skvae.table._libraries import table_of as table_of
 from skvae.table._read import check_finite as check_finite
 from skvae.table._read import read_table as read_table
+from skvae.table._read import refuse_sparse as refuse_sparse
 from skvae.table._rows import Rows as Rows
 from skvae.table._rows import canonical_rows as canonical_rows

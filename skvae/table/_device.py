@@ -22,3 +22,11 @@ def resolve_device(device: str | torch.device) -> torch.device:
             "install a CUDA build of torch."
         )
     return resolved
+
+
+def available_device(device: str | torch.device) -> torch.device:
+    """Return the device, or the CPU where it is not available."""
+    try:
+        return resolve_device(device)
+    except (RuntimeError, ValueError):
+        return torch.device("cpu")

@@ -66,6 +66,10 @@ class Layout:
         """Whether an array of numbers can have these columns."""
         return set(self.kinds) <= {"number", "boolean"}
 
+    def take(self, positions: Sequence[int]) -> "Layout":
+        """Return the layout of some of the columns."""
+        return replace(self, columns=tuple(self.columns[j] for j in positions))
+
     def with_categories(self, X: Any, sizes: Mapping[int, int | None]) -> "Layout":
         """Return the layout with the categories of the columns to be coded.
 

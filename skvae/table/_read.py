@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
@@ -62,6 +63,15 @@ def check_finite(cells: Cells, labels: Sequence[str]) -> None:
                 f"{chunk[row, column]} in column {labels[column]}, row "
                 f"{part.start + row}. Put NaN in its place, or drop the row."
             )
+
+
+def refuse_sparse(X: Any) -> None:
+    """Raise TypeError if rows are sparse, where missing cells are to be filled."""
+    if scipy.sparse.issparse(X):
+        raise TypeError(
+            "Filling cells requires dense rows. Got a sparse matrix, whose cells are "
+            "known to be zero where none is stored. Pass X.toarray()."
+        )
 
 
 def _refuse_others(X: Any) -> None:

@@ -5,7 +5,8 @@ from skvae.training._interrupts import end_fit
 from skvae.training._loop import Plan, Training
 from skvae.training._neighbors import neighbors_of
 from skvae.training._optimizers import SOLVERS
-from skvae.training._start import start
+from skvae.training._start import NUMBERS as NUMBERS
+from skvae.training._start import best_number, start
 from skvae.training._state import Saved
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Saved",
     "Start",
     "Training",
+    "best_number",
     "end_fit",
     "neighbors_of",
     "start",

@@ -25,6 +25,10 @@ class PrincipalAxes(NamedTuple):
     vectors: np.ndarray
     variances: np.ndarray
 
+    def leading(self, n: int) -> "PrincipalAxes":
+        """Return the first n of them."""
+        return self._replace(values=self.values[:n], vectors=self.vectors[:, :n])
+
 
 class Inputs:
     """The encoder's inputs of some rows, with weights that sum to one.

@@ -103,7 +103,8 @@ class Training:
         start: Start,
         earlier: Saved | None = None,
     ) -> None:
-        self.model, self.train, self.plan = model, train, plan
+        self.model, self.plan = model, plan
+        self.train, self.held_out = train, held_out
         self.names = plan.objective.names
         weights = plan.weights.values()
         self.watches_steps = any(weight.watches == "steps" for weight in weights)
@@ -119,7 +120,6 @@ class Training:
         self.replayed: Replayed | None = None
         if train.device.type == "cuda" and self.optimizer.can_be_recorded():
             self.replayed = Replayed(self.take_values, self.state.save, self.state.load)
-        self.holds_out = held_out is not None
         self.validate = self._validation(train if held_out is None else held_out)
         self.show = None if shown is None else self._check(shown, len(shown), 1)
         self._begin(start, earlier and earlier.to_torch(train.device))
@@ -129,8 +129,10 @@ class Training:
 
         On the latter, only whether the loss is finite matters.
         """
-        n_rows = len(rows) if self.holds_out else min(rows.batch_size, len(rows))
-        n_draws = -(-N_VALIDATION_LOSSES // n_rows) if self.holds_out else 1
+        n_rows = (
+            len(rows) if self.held_out is not None else min(rows.batch_size, len(rows))
+        )
+        n_draws = -(-N_VALIDATION_LOSSES // n_rows) if self.held_out is not None else 1
         return self._check(rows, n_rows, n_draws)
 
     def _check(self, rows: Batches, n_rows: int, n_draws: int) -> Validation:
@@ -150,7 +152,7 @@ class Training:
             return
         if earlier is not None:
             state.follow(earlier)
-        if self.holds_out:
+        if self.held_out is not None:
             self._begin_at(start, is_first=earlier is None)
         if self.fixed and earlier is None:
             self._fold()
@@ -363,12 +365,12 @@ class Training:
         """
         counters, history = self.state.counters, self.state.history
         counters.n_epochs += 1
-        watched = checked if self.holds_out else means
+        watched = checked if self.held_out is not None else means
         self._update_weights("epochs", watched)
         history.loss.append(self._loss_of(means))
         for name, mean in means.items():
             history.terms.setdefault(name, []).append(mean)
-        if self.holds_out:
+        if self.held_out is not None:
             history.validation.append(self._loss_of(watched))
             self.acceptance.offer(checked, self.parameters.theta, self.validate)
         else:

@@ -14,7 +14,10 @@ NOISE_FACTORS = (1.0, 3.0, 10.0, 30.0, 100.0)
 """Factors of the noise that are tried where the linear start is an approximation."""
 
 N_ROWS_TO_TRY = 1000
-"""Rows on which they are compared."""
+"""Rows on which starts are compared."""
+
+NUMBERS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+"""Numbers of components that are tried where none is given."""
 
 
 def _residual_variance(axes: PrincipalAxes) -> float:
@@ -132,14 +135,51 @@ def start(model: Model, rows: Rows, objective: Objective) -> Start:
     if is_pca and model.likelihood.linear_start_is_exact and not model.sees_missing:
         return Start(True, True, start_linear(model, rows))
     axes = principal_axes(model, rows, model.n_components)
+    losses = _try_factors(model, axes, rows, objective)
+    best = min(losses, key=lambda factor: losses[factor])
+    return Start(True, False, _start_on(model, axes, best))
+
+
+def best_number(
+    model: Model, train: Rows, held_out: Rows | None, objective: Objective
+) -> int:
+    """Return the number of components of the linear start that is best on other rows.
+
+    One less than there are inputs is tried too, but no more: something has to be noise.
+
+    Parameters
+    ----------
+    model : Model
+        With the largest number of components; its parameters are changed.
+    train, held_out : Rows
+    objective : Objective
+    """
+    likelihood = model.likelihood
+    most = max(1, likelihood.n_inputs - likelihood.n_constant - 1)
+    numbers = {min(number, most) for number in NUMBERS}
+    if most <= model.n_components:
+        numbers.add(most)
+    if not model.encoder.path.has_map:
+        return max(numbers)
+    axes = principal_axes(model, train, model.n_components)
+    losses = {
+        number: _try_factors(model, axes.leading(number), held_out or train, objective)
+        for number in sorted(numbers)
+    }
+    return min(losses, key=lambda number: min(losses[number].values()))
+
+
+def _try_factors(
+    model: Model, axes: PrincipalAxes, rows: Rows, objective: Objective
+) -> dict[float, float]:
+    """Return the losses of linear starts on these axes, by the factor of the noise."""
     some = rows.take(np.arange(min(len(rows), N_ROWS_TO_TRY)))
     losses: dict[float, float] = {}
     for factor in NOISE_FACTORS:
         # Noise above every eigenvalue leaves no path that could be trained.
         if _start_on(model, axes, factor) > 1.0 or not losses:
             losses[factor] = _loss(model, some, objective)
-    best = min(losses, key=lambda factor: losses[factor])
-    return Start(True, False, _start_on(model, axes, best))
+    return losses
 
 
 @torch.inference_mode()

@@ -1,0 +1,83 @@
+"""A trained model and its rows → p(z) as the rows have it."""
+
+import math
+
+import torch
+
+from skvae._model import Model
+from skvae.priors import Aggregate, Mixture, Prior, PriorModel, as_sampler
+from skvae.table import Batches
+
+N_ROWS = N_DRAWS = 16_384
+"""Most rows whose posteriors a sampler is fitted to, and draws to compare it by."""
+
+LEAST_ROWS = 10
+"""Fewer rows tell nothing about z."""
+
+EVERY = 5
+"""Of the training rows one of so many is held out where training held none out."""
+
+LEAST_ERRORS = 2.0
+"""Standard errors by which held-out draws are to be more likely."""
+
+Fitted = tuple[Prior, PriorModel | None]
+"""A spec, and its model; None where that is the model's own prior."""
+
+
+def fit_sampler(
+    said: str | Prior,
+    prior: Prior,
+    model: Model,
+    train: Batches,
+    held_out: Batches | None,
+    seed: int,
+) -> Fitted:
+    """Return what z is drawn from, fitted to the posteriors of the training rows.
+
+    Parameters
+    ----------
+    said : {"auto", "prior", "mixture", "posterior"} or Prior
+        `"auto"`: a mixture, if draws from the posteriors of held-out rows are more
+        likely under it than under the prior.
+    prior : Prior
+        The spec of the model's prior.
+    model : Model
+    train, held_out : Batches
+    seed : int
+    """
+    is_auto = isinstance(said, str) and said == "auto"
+    has_nothing = not model.posterior.is_random or len(train) < LEAST_ROWS
+    if said == "prior" or (is_auto and has_nothing):
+        return prior, None
+    rows = _aggregate(model, train)
+    if held_out is None:
+        place = torch.arange(rows.n_rows)
+        checked, rows = rows.take(place[::EVERY]), rows.take(place[place % EVERY > 0])
+    else:
+        checked = _aggregate(model, held_out)
+    spec = Mixture() if is_auto else as_sampler(said)
+    spec, fitted = spec.fitted(rows, checked, seed)
+    fitted.to(model.device)
+    if is_auto and not _gains(fitted, model.prior, checked, seed):
+        return prior, None
+    return spec, fitted
+
+
+@torch.inference_mode()
+def _gains(fitted: PriorModel, prior: PriorModel, rows: Aggregate, seed: int) -> bool:
+    """Return whether draws from the posteriors of rows are more likely than before.
+
+    By more than chance, as if each row had given a single draw.
+    """
+    z = rows.draw(N_DRAWS, seed).to(prior.zeros)
+    gain = (fitted.log_prob(z) - prior.log_prob(z)).double()
+    error = gain.std() / math.sqrt(rows.n_rows)
+    return bool(gain.mean() > LEAST_ERRORS * error)
+
+
+@torch.inference_mode()
+def _aggregate(model: Model, batches: Batches) -> Aggregate:
+    """Return the posteriors of rows, on the CPU."""
+    outputs = [model.encode(batch).cpu() for batch in batches.in_order(N_ROWS)]
+    stacked = torch.cat(outputs)
+    return Aggregate(model.posterior, stacked, batches.weights[: len(stacked)].cpu())

@@ -1,0 +1,142 @@
+"""The posteriors of training rows themselves as p(z)."""
+
+import math
+from numbers import Integral
+
+import torch
+from torch import Tensor
+
+from skvae._sklearn import Interval, StrOptions
+from skvae.priors._aggregate import Aggregate
+from skvae.priors._priors import Prior, PriorModel
+
+MOST_ROWS = 10_000
+"""Most rows whose posteriors are kept."""
+
+
+class AggregatePosteriorModel(PriorModel):
+    """Equal parts of normal posteriors, built."""
+
+    means: Tensor
+    log_variances: Tensor
+
+    def __init__(self, n_components: int, n_rows: int) -> None:
+        super().__init__(n_components)
+        zeros = torch.zeros((n_rows, n_components), dtype=torch.float32)
+        self.register_buffer("means", zeros)
+        self.register_buffer("log_variances", zeros.clone())
+
+    @property
+    def width(self) -> int:
+        return max(self.means.shape)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        # Squares of differences, written out: products of matrices need no array of
+        # draws by rows by components. Relative to the mean, so that less cancels.
+        center = self.means.mean(0)
+        z, means = z - center, self.means - center
+        precisions = torch.exp(-self.log_variances)
+        scaled = means * precisions
+        squares = z.square() @ precisions.T - 2.0 * (z @ scaled.T)
+        squares = squares + (means * scaled).sum(-1)
+        log_det = self.log_variances.sum(-1) + self.n_components * math.log(2 * math.pi)
+        return (-0.5 * (squares + log_det)).logsumexp(-1) - math.log(len(means))
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        device = generator.device
+        rows = torch.randint(len(self.means), (n,), generator=generator, device=device)
+        noise = torch.randn(
+            (n, self.n_components),
+            generator=generator,
+            dtype=torch.float64,
+            device=device,
+        )
+        stds = torch.exp(0.5 * self.log_variances.double()[rows])
+        return self.means.double()[rows] + stds * noise
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        variance = self.log_variances.exp().mean(0)
+        variance = variance + self.means.var(0, correction=0)
+        return self.means.mean(0), variance.sqrt()
+
+
+class AggregatePosterior(Prior):
+    r"""The posteriors of training rows, kept: the most exact of samplers.
+
+    .. math:: p(z) = \tfrac1n \sum_i q(z \mid x_i)
+
+    It can only be a sampler: it is what a model of z is fitted to, as far as it goes.
+    The fitted model then contains what the encoder says of each of these rows, so that
+    it should be shared only where the rows may be.
+
+    Parameters
+    ----------
+    n_rows : "auto" or int, default="auto"
+        Number of rows whose posteriors are kept. `"auto"`: all, but at most 10,000.
+
+    References
+    ----------
+    .. [1] Tomczak & Welling (2018). VAE with a VampPrior. AISTATS, equation 9.
+       https://arxiv.org/abs/1705.07120
+
+    Examples
+    --------
+    >>> AggregatePosterior()
+    AggregatePosterior()
+    """
+
+    _parameter_constraints: dict = {
+        "n_rows": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]
+    }
+
+    def __init__(self, n_rows: str | int = "auto") -> None:
+        self.n_rows = n_rows
+
+    def build(self, n_components: int) -> AggregatePosteriorModel:
+        """Return a model of p(z), which stands at standard normal distributions.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of components, K.
+
+        Returns
+        -------
+        model : PriorModel
+        """
+        n_rows = 1 if isinstance(self.n_rows, str) else self.n_rows
+        return AggregatePosteriorModel(n_components, n_rows)
+
+    def fitted(
+        self, train: Aggregate, held_out: Aggregate, seed: int
+    ) -> tuple[Prior, PriorModel]:
+        """Return the spec with a number of rows, and the model that keeps them.
+
+        Parameters
+        ----------
+        train, held_out : Aggregate
+            Posteriors of rows, normal; those of the former are kept.
+        seed : int
+
+        Returns
+        -------
+        spec : AggregatePosterior
+        model : PriorModel
+
+        Raises
+        ------
+        ValueError
+            If the posteriors are not normal.
+        """
+        if not train.posterior.is_normal:
+            raise ValueError(
+                "sampler='posterior' requires a prior whose posterior is normal. Got "
+                f"{type(train.posterior).__name__}. Use sampler='mixture'."
+            )
+        most = MOST_ROWS if isinstance(self.n_rows, str) else self.n_rows
+        n_rows = min(most, train.n_rows)
+        spec = AggregatePosterior(n_rows)
+        model = spec.build(train.n_components)
+        moments = train.posterior.moments(train.spread(n_rows))
+        model.means, model.log_variances = (moment.float() for moment in moments)
+        return spec, model

@@ -1,0 +1,226 @@
+"""Mixtures of normal distributions as p(z)."""
+
+import math
+from collections.abc import Iterator
+from numbers import Integral
+
+import torch
+from sklearn.mixture import GaussianMixture
+from torch import Tensor, nn
+
+from skvae._sklearn import Interval, StrOptions
+from skvae.priors._aggregate import Aggregate
+from skvae.priors._priors import Prior, PriorModel
+
+N_DRAWS, N_DRAWS_OF_A_ROW = 4096, 16
+"""Most draws of z that a mixture is fitted to, of all rows and of each in the mean."""
+
+MOST_CLUSTERS = 128
+"""Most clusters that are tried."""
+
+FACTORS = {"full": 2, "tied": 4}
+"""By how much more clusters are tried next, for each type of covariance."""
+
+LEAST_ROWS_PER_CLUSTER = 5
+"""Fewer rows do not tell where a cluster is."""
+
+MOST_ITERATIONS = 1000
+"""More than it takes; the algorithm ends when the likelihood hardly rises."""
+
+LEAST_VARIANCE = 1e-4
+"""What is added to variances of z, relative to their mean."""
+
+
+class MixtureModel(PriorModel):
+    r"""A mixture of normal distributions, built.
+
+    The precision of cluster c is :math:`P_c P_c^T`, where :math:`P_c` is upper
+    triangular: of `factors` what lies above the diagonal, and on it their exponentials.
+    The fractions of the clusters are the softmax of `logits`.
+    """
+
+    def __init__(self, n_components: int, n_clusters: int) -> None:
+        super().__init__(n_components)
+        shape = n_clusters, n_components
+        self.logits = nn.Parameter(torch.zeros(n_clusters, dtype=torch.float32))
+        self.means = nn.Parameter(torch.zeros(shape, dtype=torch.float32))
+        zeros = torch.zeros((*shape, n_components), dtype=torch.float32)
+        self.factors = nn.Parameter(zeros)
+
+    @property
+    def width(self) -> int:
+        return self.means.numel()
+
+    def roots(self) -> Tensor:
+        """Return the upper triangular roots of the precisions, (C, K, K)."""
+        scales = torch.exp(self.factors.diagonal(dim1=1, dim2=2))
+        return self.factors.triu(1) + torch.diag_embed(scales)
+
+    def cluster_log_prob(self, z: Tensor) -> Tensor:
+        """Return log p(z, cluster), (..., C)."""
+        roots, (n_clusters, n_components) = self.roots(), self.means.shape
+        flat = roots.transpose(0, 1).reshape(n_components, -1)
+        offsets = torch.einsum("ck,ckj->cj", self.means, roots)
+        scores = (z @ flat).unflatten(-1, (n_clusters, n_components)) - offsets
+        log_det = self.factors.diagonal(dim1=1, dim2=2).sum(-1)
+        constant = 0.5 * n_components * math.log(2 * math.pi)
+        log_fractions = self.logits.log_softmax(0)
+        return log_fractions + log_det - constant - 0.5 * scores.square().sum(-1)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return self.cluster_log_prob(z).logsumexp(-1)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        fractions = self.logits.double().softmax(0)
+        clusters = torch.multinomial(fractions, n, True, generator=generator)
+        noise = torch.randn(
+            (n, self.n_components, 1),
+            generator=generator,
+            dtype=torch.float64,
+            device=generator.device,
+        )
+        # Of the precision P P^T, the covariance has the factor P^-T.
+        roots = self.roots().double().mT[clusters]
+        steps = torch.linalg.solve_triangular(roots, noise, upper=False)
+        return self.means.double()[clusters] + steps[..., 0]
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        fractions = self.logits.softmax(0)[:, None]
+        eye = torch.eye(self.n_components).to(self.factors)
+        roots = torch.linalg.solve_triangular(self.roots().mT, eye, upper=False)
+        mean = (fractions * self.means).sum(0)
+        squares = roots.square().sum(-1) + (self.means - mean).square()
+        return mean, (fractions * squares).sum(0).sqrt()
+
+
+class Mixture(Prior):
+    r"""A mixture of normal distributions.
+
+    .. math:: p(z) = \sum_c \pi_c \, \mathcal{N}(z; m_c, S_c)
+
+    As a sampler it is fitted to draws from the posteriors of the training rows by
+    expectation-maximization (:class:`sklearn.mixture.GaussianMixture`), after training
+    [1]_.
+
+    Parameters
+    ----------
+    n_clusters : "auto" or int, default="auto"
+        Number of normal distributions. `"auto"`: as many as make draws from the
+        posteriors of held-out rows most likely, of 1 and more, each twice (or with
+        `"tied"` four times) the number before, up to 128.
+    covariance_type : {"auto", "full", "tied"}, default="auto"
+        `"full"`: each cluster has a covariance of its own; `"tied"`: all have the same,
+        so that there may be more of them. `"auto"`: the one under which these draws are
+        more likely.
+
+    References
+    ----------
+    .. [1] Ghosh, Sajjadi, Vergari, Black & Schölkopf (2020). From variational to
+       deterministic autoencoders. ICLR, section 4.
+       https://arxiv.org/abs/1903.12436
+
+    Examples
+    --------
+    >>> Mixture(n_clusters=8)
+    Mixture(n_clusters=8)
+    """
+
+    _parameter_constraints: dict = {
+        "n_clusters": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "covariance_type": [StrOptions({"auto", *FACTORS})],
+    }
+
+    def __init__(
+        self, n_clusters: str | int = "auto", covariance_type: str = "auto"
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.covariance_type = covariance_type
+
+    def build(self, n_components: int) -> MixtureModel:
+        """Return a model of p(z), which stands at standard normal distributions.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of components, K.
+
+        Returns
+        -------
+        model : PriorModel
+        """
+        n_clusters = 1 if isinstance(self.n_clusters, str) else self.n_clusters
+        return MixtureModel(n_components, n_clusters)
+
+    @torch.no_grad()
+    def fitted(
+        self, train: Aggregate, held_out: Aggregate, seed: int
+    ) -> tuple[Prior, PriorModel]:
+        """Return the spec without "auto", and its model of the posteriors.
+
+        Parameters
+        ----------
+        train, held_out : Aggregate
+            Posteriors of rows; what is "auto" is chosen on the latter.
+        seed : int
+
+        Returns
+        -------
+        spec : Mixture
+        model : PriorModel
+        """
+        z, checked = (_draws(rows, seed) for rows in (train, held_out))
+        kind, is_any = self.covariance_type, self.covariance_type == "auto"
+        tried = [
+            each
+            for one in (FACTORS if is_any else (kind,))
+            for each in self._try(one, z, checked, train.n_rows, seed)
+        ]
+        _, spec, model = max(tried, key=lambda each: each[0])
+        return spec, model
+
+    def _try(
+        self, kind: str, z: Tensor, checked: Tensor, n_rows: int, seed: int
+    ) -> Iterator[tuple[float, Prior, PriorModel]]:
+        """Yield mixtures with how likely other draws are, while they become more so."""
+        before = -math.inf
+        for n_clusters in self._numbers(kind, n_rows):
+            model = _fit(z, n_clusters, kind, seed)
+            likely = float(model.log_prob(checked.float()).mean())
+            yield likely, Mixture(n_clusters, kind), model
+            if likely < before:
+                break
+            before = likely
+
+    def _numbers(self, kind: str, n_rows: int) -> list[int]:
+        """Return the numbers of clusters to try, given that of the rows."""
+        if not isinstance(self.n_clusters, str):
+            return [self.n_clusters]
+        most = max(1, min(MOST_CLUSTERS, n_rows // LEAST_ROWS_PER_CLUSTER))
+        powers = range(int(math.log(most, FACTORS[kind])) + 1)
+        return [FACTORS[kind] ** power for power in powers]
+
+
+def _draws(rows: Aggregate, seed: int) -> Tensor:
+    return rows.draw(min(N_DRAWS, N_DRAWS_OF_A_ROW * rows.n_rows), seed)
+
+
+def _fit(z: Tensor, n_clusters: int, kind: str, seed: int) -> MixtureModel:
+    """Return a mixture fitted to draws of z, (n, K), float64."""
+    least = LEAST_VARIANCE * float(z.var(0).mean())
+    mixture = GaussianMixture(
+        n_clusters,
+        covariance_type=kind,
+        reg_covar=least,
+        max_iter=MOST_ITERATIONS,
+        random_state=seed,
+    ).fit(z.numpy())
+    model = MixtureModel(z.shape[1], n_clusters)
+    model.logits.copy_(torch.from_numpy(mixture.weights_).log())
+    model.means.copy_(torch.from_numpy(mixture.means_))
+    roots = torch.from_numpy(mixture.precisions_cholesky_)
+    scales = roots.diagonal(dim1=-2, dim2=-1)
+    model.factors.copy_(roots + torch.diag_embed(scales.log() - scales))
+    return model
