@@ -420,19 +420,20 @@ class VAETransformer(LatentTransformer):
         if given is None:
             z, cells = self.module_.fitted_prior.draw(n_samples, latent), np.nan
         else:
-            rows = read_given(given, self._known)
-            z = self._draw_given(rows, n_samples, latent)
-            cells = np.repeat(rows, n_samples, axis=0)
+            cells = read_given(given, self._known)
+            z = self._draw_given(cells, n_samples, latent)
+            cells = np.repeat(cells, n_samples, axis=0)
         draw = {
             "mean": lambda p, outputs: p.mean(outputs),
             "draw": lambda p, outputs: p.draw(outputs, noise),
         }
         z = self.module_.to_user(z).double().cpu().numpy()
         values = decode(self.module_, z, draw[kind])
-        if missing is not None and self._gaps is not None:
-            gaps = self._gaps.draw(len(values), generator(seed, streams[2]))
-            values[gaps] = np.nan
-        return self._as_in_fit(np.where(np.isnan(cells), values, cells))
+        rows = self._as_in_fit(np.where(np.isnan(cells), values, cells))
+        if missing is None or self._gaps is None:
+            return rows
+        gaps = self._gaps.draw(len(values), generator(seed, streams[2]))
+        return self._known.layout.blank(rows, gaps & np.isnan(cells))
 
     def _draw_given(self, rows, n_samples, random):
         """Return draws of z given cells, (n * n_samples, K), row by row."""

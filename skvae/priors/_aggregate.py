@@ -49,9 +49,14 @@ class Aggregate(NamedTuple):
 
     def draw(self, n: int, seed: int) -> Tensor:
         """Return n draws of z, (n, K), float64, divided among rows by their weights."""
-        outputs = self.spread(n)
-        random = generator(seed, Stream.SAMPLER, n)
-        noise = torch.randn(
-            (n, self.n_components), generator=random, dtype=torch.float64
-        )
+        return self._draw(self.spread(n), generator(seed, Stream.SAMPLER, n))
+
+    def draw_each(self, seed: int, number: int) -> Tensor:
+        """Return a draw of z for each row, (n, K), float64: one of several."""
+        random = generator(seed, Stream.SAMPLER, self.n_rows, number)
+        return self._draw(self.outputs.double(), random)
+
+    def _draw(self, outputs: Tensor, random: torch.Generator) -> Tensor:
+        shape = len(outputs), self.n_components
+        noise = torch.randn(shape, generator=random, dtype=torch.float64)
         return self.posterior.draw(outputs, noise)

@@ -128,6 +128,7 @@ class AggregatePosterior(Prior):
         ValueError
             If the posteriors are not normal.
         """
+        self._validate_params()
         if not train.posterior.is_normal:
             raise ValueError(
                 "sampler='posterior' requires a prior whose posterior is normal. Got "

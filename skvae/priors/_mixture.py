@@ -171,6 +171,7 @@ class Mixture(Prior):
         spec : Mixture
         model : PriorModel
         """
+        self._validate_params()
         z, checked = (_draws(rows, seed) for rows in (train, held_out))
         kind, is_any = self.covariance_type, self.covariance_type == "auto"
         tried = [

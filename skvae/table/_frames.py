@@ -166,6 +166,21 @@ class Layout:
             cells[:, j] = cells_of(values[:, j], self.columns[j])
         return cells
 
+    def blank(self, X: Any, missing: np.ndarray) -> Any:
+        """Return what `decode` gave, with some cells missing.
+
+        Parameters
+        ----------
+        X : DataFrame or ndarray of shape (n_samples, n_features)
+        missing : ndarray of bool of shape (n_samples, n_features)
+        """
+        if self.library is None:
+            return np.where(missing, np.array(None, X.dtype), X)
+        library, given = LIBRARIES[self.library], _columns(X)
+        gaps = np.flatnonzero(missing.any(axis=0)).tolist()
+        blank = {j: library.blank(given[j], missing[:, j]) for j in gaps}
+        return library.with_columns(X, blank)
+
     def fill(self, X: Any, values: np.ndarray, missing: np.ndarray) -> Any:
         """Return what was passed, with numbers and codes in place of missing cells.
 

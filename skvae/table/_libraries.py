@@ -50,6 +50,11 @@ class Pandas:
         return table
 
     @staticmethod
+    def blank(column: Any, missing: np.ndarray) -> Any:
+        """Return a column in which some cells are missing."""
+        return column.mask(missing)
+
+    @staticmethod
     def fill(own: Any, missing: np.ndarray, series: Any) -> Any:
         """Return a column in the type of another one, from which it takes cells.
 
@@ -126,6 +131,14 @@ class Polars:
         import polars as pl
 
         return pl.DataFrame(series)
+
+    @staticmethod
+    def blank(column: Any, missing: np.ndarray) -> Any:
+        """Return a column in which some cells are missing."""
+        import polars as pl
+
+        none = pl.Series([None] * len(column), dtype=column.dtype)
+        return column.zip_with(pl.Series(~missing), none)
 
     @staticmethod
     def fill(own: Any, missing: np.ndarray, series: Any) -> Any:

@@ -1,7 +1,10 @@
 """Where training starts: the closed-form linear solution, or the marginal one."""
 
+import math
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from skvae._model import Model
 from skvae._random import normal_sequence
@@ -136,16 +139,17 @@ def start(model: Model, rows: Rows, objective: Objective) -> Start:
         return Start(True, True, start_linear(model, rows))
     axes = principal_axes(model, rows, model.n_components)
     losses = _try_factors(model, axes, rows, objective)
-    best = min(losses, key=lambda factor: losses[factor])
+    best = min(losses, key=lambda factor: losses[factor].mean())
     return Start(True, False, _start_on(model, axes, best))
 
 
 def best_number(
     model: Model, train: Rows, held_out: Rows | None, objective: Objective
 ) -> int:
-    """Return the number of components of the linear start that is best on other rows.
+    """Return the least number of components whose linear start is as good as the best.
 
-    One less than there are inputs is tried too, but no more: something has to be noise.
+    On other rows, within a standard error. One less than there are inputs is tried too,
+    but no more: something has to be noise.
 
     Parameters
     ----------
@@ -162,31 +166,38 @@ def best_number(
     if not model.encoder.path.has_map:
         return max(numbers)
     axes = principal_axes(model, train, model.n_components)
-    losses = {
-        number: _try_factors(model, axes.leading(number), held_out or train, objective)
-        for number in sorted(numbers)
-    }
-    return min(losses, key=lambda number: min(losses[number].values()))
+    losses = {}
+    for number in sorted(numbers):
+        tried = _try_factors(model, axes.leading(number), held_out or train, objective)
+        losses[number] = min(tried.values(), key=torch.mean)
+    least = min(losses.values(), key=torch.mean)
+    return next(k for k, each in losses.items() if _is_as_good(each - least))
+
+
+def _is_as_good(excess: Tensor) -> bool:
+    """Return whether losses of rows exceed others by no more than chance."""
+    error = excess.std() / math.sqrt(len(excess)) if len(excess) > 1 else 0.0
+    return bool(excess.mean() <= error)
 
 
 def _try_factors(
     model: Model, axes: PrincipalAxes, rows: Rows, objective: Objective
-) -> dict[float, float]:
-    """Return the losses of linear starts on these axes, by the factor of the noise."""
+) -> dict[float, Tensor]:
+    """Return losses of rows, (n,), of starts on these axes, by the factor of noise."""
     some = rows.take(np.arange(min(len(rows), N_ROWS_TO_TRY)))
-    losses: dict[float, float] = {}
+    losses: dict[float, Tensor] = {}
     for factor in NOISE_FACTORS:
         # Noise above every eigenvalue leaves no path that could be trained.
         if _start_on(model, axes, factor) > 1.0 or not losses:
-            losses[factor] = _loss(model, some, objective)
+            losses[factor] = _losses(model, some, objective)
     return losses
 
 
 @torch.inference_mode()
-def _loss(model: Model, rows: Rows, objective: Objective) -> float:
-    """Return the mean of the unweighted terms of rows, under one fixed draw each."""
+def _losses(model: Model, rows: Rows, objective: Objective) -> Tensor:
+    """Return the unweighted terms of rows, (n,), under one fixed draw each."""
     x = torch.from_numpy(model.likelihood.prepare(rows[:]))
     noise = normal_sequence(len(rows), model.n_components, seed=0)[None]
     batch = Batch.of(x.to(torch.float32), rows.has_missing)
     terms = objective.stacked_terms(model, batch, noise.to(torch.float32))
-    return float(terms.sum(0).mean())
+    return terms.sum(0)
