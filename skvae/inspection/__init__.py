@@ -10,12 +10,15 @@ from skvae.inspection._maps import (
     trustworthiness,
 )
 from skvae.inspection._report import FitReport
+from skvae.inspection._rules import ColumnRules, find_rules
 
 __all__ = [
+    "ColumnRules",
     "FitReport",
     "RowComparison",
     "compare_rows",
     "continuity",
+    "find_rules",
     "neighbor_accuracy",
     "neighbor_recall",
     "neighbor_recall_samples",

@@ -1,10 +1,7 @@
 """Where training starts: the closed-form linear solution, or the marginal one."""
 
-import math
-
 import numpy as np
 import torch
-from torch import Tensor
 
 from skvae._model import Model
 from skvae._random import normal_sequence
@@ -21,6 +18,9 @@ N_ROWS_TO_TRY = 1000
 
 NUMBERS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 """Numbers of components that are tried where none is given."""
+
+TOLERANCE = 0.01
+"""Difference of losses, in nats per row, that more components are not worth."""
 
 
 def _residual_variance(axes: PrincipalAxes) -> float:
@@ -139,17 +139,17 @@ def start(model: Model, rows: Rows, objective: Objective) -> Start:
         return Start(True, True, start_linear(model, rows))
     axes = principal_axes(model, rows, model.n_components)
     losses = _try_factors(model, axes, rows, objective)
-    best = min(losses, key=lambda factor: losses[factor].mean())
+    best = min(losses, key=lambda factor: losses[factor])
     return Start(True, False, _start_on(model, axes, best))
 
 
 def best_number(
     model: Model, train: Rows, held_out: Rows | None, objective: Objective
 ) -> int:
-    """Return the least number of components whose linear start is as good as the best.
+    """Return the number of components whose linear start has the least held-out loss.
 
-    On other rows, within a standard error. One less than there are inputs is tried too,
-    but no more: something has to be noise.
+    Or the least number that is as good, within `TOLERANCE`. One less than there are
+    inputs is tried too, but no more: something has to be noise.
 
     Parameters
     ----------
@@ -169,35 +169,29 @@ def best_number(
     losses = {}
     for number in sorted(numbers):
         tried = _try_factors(model, axes.leading(number), held_out or train, objective)
-        losses[number] = min(tried.values(), key=torch.mean)
-    least = min(losses.values(), key=torch.mean)
-    return next(k for k, each in losses.items() if _is_as_good(each - least))
-
-
-def _is_as_good(excess: Tensor) -> bool:
-    """Return whether losses of rows exceed others by no more than chance."""
-    error = excess.std() / math.sqrt(len(excess)) if len(excess) > 1 else 0.0
-    return bool(excess.mean() <= error)
+        losses[number] = min(tried.values())
+    enough = min(losses.values()) + TOLERANCE
+    return next(number for number, loss in losses.items() if loss <= enough)
 
 
 def _try_factors(
     model: Model, axes: PrincipalAxes, rows: Rows, objective: Objective
-) -> dict[float, Tensor]:
-    """Return losses of rows, (n,), of starts on these axes, by the factor of noise."""
+) -> dict[float, float]:
+    """Return the losses of linear starts on these axes, by the factor of the noise."""
     some = rows.take(np.arange(min(len(rows), N_ROWS_TO_TRY)))
-    losses: dict[float, Tensor] = {}
+    losses: dict[float, float] = {}
     for factor in NOISE_FACTORS:
         # Noise above every eigenvalue leaves no path that could be trained.
         if _start_on(model, axes, factor) > 1.0 or not losses:
-            losses[factor] = _losses(model, some, objective)
+            losses[factor] = _loss(model, some, objective)
     return losses
 
 
 @torch.inference_mode()
-def _losses(model: Model, rows: Rows, objective: Objective) -> Tensor:
-    """Return the unweighted terms of rows, (n,), under one fixed draw each."""
+def _loss(model: Model, rows: Rows, objective: Objective) -> float:
+    """Return the mean of the unweighted terms of rows, under one fixed draw each."""
     x = torch.from_numpy(model.likelihood.prepare(rows[:]))
     noise = normal_sequence(len(rows), model.n_components, seed=0)[None]
     batch = Batch.of(x.to(torch.float32), rows.has_missing)
     terms = objective.stacked_terms(model, batch, noise.to(torch.float32))
-    return terms.sum(0)
+    return float(terms.sum(0).mean())
