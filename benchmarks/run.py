@@ -14,7 +14,7 @@ from pathlib import Path
 import harness
 import pages
 
-NAMES = ("quality", "columns", "mixed", "counts", "speed")
+NAMES = ("quality", "columns", "mixed", "counts", "density", "generation", "speed")
 
 
 def parsed():

@@ -126,7 +126,7 @@ def test_settings_follow_the_number_of_rows(
 
 def test_settings_follow_the_objective():
     def said(objective, n_columns):
-        settings = resolve(AUTO, 10_000, False, pace_of(objective, n_columns))
+        settings = resolve(AUTO, 10_000, False, pace_of(AUTO, objective, n_columns))
         names = ("max_iter", "n_iter_no_change", "learning_rate")
         return [repr(settings[name]) for name in names]
 

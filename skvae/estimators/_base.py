@@ -244,7 +244,7 @@ class LatentTransformer(
         device = resolve_device(self.device)
         rows = canonical_rows(cells, weights)
         params = self.get_params(deep=False)
-        pace = pace_of(self._objective, rows.n_features)
+        pace = pace_of(params, self._objective, rows.n_features)
         settings = resolve(params, len(rows), rows.has_missing, pace)
         train, held_out = self._split(rows, settings["validation_fraction"])
         model, fitted = self._model(known, rows, (train, held_out), settings)

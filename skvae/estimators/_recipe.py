@@ -29,16 +29,21 @@ class Pace(NamedTuple):
         The largest one.
     patience : float
         Fraction of the epochs after which a fit without improvement ends.
+    most_epochs : int
     """
 
     n_steps: int = 4000
     learning_rate: float = LEARNING_RATE
     patience: float = 0.2
+    most_epochs: int = 300
 
 
 BOUND_PACE = Pace()
 NEIGHBORS_PACE = Pace(2500, 0.004, 0.3)
 """A map has to move farther from where it starts."""
+
+DENSITY_PACE = Pace(most_epochs=1000)
+"""Densities of small tables still rise after 300 epochs."""
 
 MANY_COLUMNS = 256
 """Beyond, a first layer moves as far with half the learning rate."""
@@ -59,10 +64,10 @@ def n_epochs(n_rows: int, batch_size: int, n_steps: int, most: int = 300) -> int
     return min(most, max(10, round(n_steps * batch_size / n_rows)))
 
 
-def pace_of(objective: Objective, n_columns: int) -> Pace:
+def pace_of(params: Mapping[str, Any], objective: Objective, n_columns: int) -> Pace:
     """Return how fast and how long a default fit with this objective trains."""
     if objective.neighborhood is None:
-        return BOUND_PACE
+        return DENSITY_PACE if params["n_components"] == "auto" else BOUND_PACE
     if n_columns > MANY_COLUMNS:
         return NEIGHBORS_PACE._replace(learning_rate=LEARNING_RATE)
     return NEIGHBORS_PACE
@@ -98,7 +103,8 @@ def resolve(
     # Fewer than 200 rows cannot tell good states from lucky ones, but small sets cannot
     # spare as many.
     held_out = min(0.2, max(0.1, 200 / n_rows))
-    max_iter = int(given("max_iter", n_epochs(n_rows, batch_size, pace.n_steps)))
+    epochs = n_epochs(n_rows, batch_size, pace.n_steps, pace.most_epochs)
+    max_iter = int(given("max_iter", epochs))
     patience = max(10, int(pace.patience * max_iter))
     return {
         "learning_rate": as_learning_rate(given("learning_rate", pace.learning_rate)),

@@ -113,7 +113,7 @@ class VAETransformer(LatentTransformer):
         Rows per step. `"auto"`: 128, or all rows if there are fewer.
     max_iter : "auto" or int, default="auto"
         Largest number of epochs. `"auto"`: as many as take 4,000 steps, with neighbors
-        2,500; at least 10 and at most 300.
+        2,500; at least 10 and at most 300, or 1,000 where `n_components="auto"`.
     tol : float or None, default=0.01
         Smallest decrease of the loss, in nats per row, that counts as an improvement.
         None trains for `max_iter` epochs in any case.

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from numbers import Integral
 
 import torch
+from sklearn import config_context
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
@@ -217,7 +218,10 @@ def _fit(z: Tensor, n_clusters: int, kind: str, seed: int) -> MixtureModel:
         reg_covar=least,
         max_iter=MOST_ITERATIONS,
         random_state=seed,
-    ).fit(z.numpy())
+    )
+    # Of NumPy arrays, whatever the caller has set.
+    with config_context(array_api_dispatch=False):
+        mixture.fit(z.numpy())
     model = MixtureModel(z.shape[1], n_clusters)
     model.logits.copy_(torch.from_numpy(mixture.weights_).log())
     model.means.copy_(torch.from_numpy(mixture.means_))

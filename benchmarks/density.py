@@ -1,0 +1,138 @@
+"""Held-out density of tables of numbers, beside models that are fitted to just that.
+
+Cells are dequantized once: uniform noise within a column's resolution, the least
+difference of two of its values, makes densities of rounded columns comparable.
+"""
+
+import claims
+import data
+import numpy as np
+from harness import Method, scalars
+from pages import table
+
+TABLES = (
+    *("iris", "wine", "breast_cancer", "diabetes", "yacht", "energy", "concrete"),
+    *("yeast", "banknote", "wine_red", "wine_white", "kin8nm", "Pima", "breastw"),
+    *("cardio", "thyroid", "annthyroid", "mammography", "magic.gamma", "pendigits"),
+    *("satellite", "WDBC"),
+)
+OWN, PPCA, FA = "skvae", "probabilistic PCA", "FactorAnalysis"
+MIXTURE, KDE = "GaussianMixture, BIC", "KernelDensity"
+LINEAR, PEERS = (PPCA, FA), (PPCA, FA, MIXTURE, KDE)
+N_FOLDS, MOST_ROWS, MOST_COMPONENTS = 5, 2000, 8
+CLUSTERS = (1, 2, 3, 4, 6, 8, 12, 16)
+BANDWIDTHS = np.geomspace(0.05, 2.0, 12)
+
+CASES = [(name, "dequantized") for name in TABLES]
+METHODS = {
+    OWN: Method("density:own"),
+    PPCA: Method("density:ppca"),
+    FA: Method("density:factors"),
+    MIXTURE: Method("density:mixture"),
+    KDE: Method("density:kernels"),
+}
+N_SEEDS, N_THREADS = 3, 1
+
+
+def dequantized(X, random):
+    """Return rows with uniform noise within the resolution of each column."""
+    steps = np.array([np.diff(np.unique(column)).min() for column in X.T])
+    return X + steps * (random.random(X.shape) - 0.5)
+
+
+def problem(case, max_rows):
+    """Return training rows and a fold of at most 2,000 rows, standardized."""
+    random = np.random.default_rng(0)
+    X = data.load(case.data)[0]
+    X = X[random.permutation(len(X))[: max_rows or MOST_ROWS]]
+    X = dequantized(X[:, np.ptp(X, axis=0) > 0.0], random)
+    is_test = np.arange(len(X)) % N_FOLDS == case.seed
+    train, test = X[~is_test], X[is_test]
+    center, scale = train.mean(axis=0), train.std(axis=0)
+    rows = {"X": (train - center) / scale, "X_test": (test - center) / scale}
+    return rows | {"seed": case.seed}
+
+
+def own(problem):
+    """Fit the model with defaults but for the number of components."""
+    from skvae import VAETransformer
+
+    return _scored(VAETransformer("auto", random_state=problem.seed), problem)
+
+
+def ppca(problem):
+    """Fit PCA, whose scores are those of its probabilistic form."""
+    from sklearn.decomposition import PCA
+
+    return _scored(PCA(_n_components(problem)), problem)
+
+
+def factors(problem):
+    """Fit factor analysis."""
+    from sklearn.decomposition import FactorAnalysis
+
+    return _scored(FactorAnalysis(_n_components(problem)), problem)
+
+
+def mixture(problem):
+    """Fit mixtures with full and diagonal covariances, and take the least BIC."""
+    from sklearn.mixture import GaussianMixture
+
+    models = [
+        GaussianMixture(n, covariance_type=kind, random_state=problem.seed)
+        for kind in ("full", "diag")
+        for n in CLUSTERS
+        if n * 5 <= len(problem.X)
+    ]
+    best = min(models, key=lambda model: model.fit(problem.X).bic(problem.X))
+    return {"scores": best.score_samples(problem.X_test)}
+
+
+def kernels(problem):
+    """Fit a kernel density, whose bandwidth is chosen by cross-validation."""
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.neighbors import KernelDensity
+
+    search = GridSearchCV(KernelDensity(), {"bandwidth": BANDWIDTHS})
+    return _scored(search, problem, lambda model: model.best_estimator_)
+
+
+def _n_components(problem):
+    return min(MOST_COMPONENTS, problem.X.shape[1] - 1)
+
+
+def _scored(model, problem, of=lambda model: model):
+    return {"scores": of(model.fit(problem.X)).score_samples(problem.X_test)}
+
+
+def measure(case, problem, answer):
+    """Return the mean log-density of a test row, and its standard error."""
+    scores = answer.pop("scores")
+    error = scores.std() / np.sqrt(len(scores))
+    return scalars(answer) | {"density": float(scores.mean()), "error": float(error)}
+
+
+def verdicts(results):
+    """Return the claims by name."""
+    shown = results.table("density", METHODS)
+    error = results.table("error", [OWN])[OWN] / np.sqrt(results.n_seeds())
+    above = shown[OWN] > shown[MIXTURE]
+    linear = shown[OWN] >= shown[list(LINEAR)].max(axis=1) - error
+    ranks = shown.rank(axis=1, ascending=False).mean()
+    return {
+        "linear": claims.fraction("not a standard error below PPCA or FA", linear, 1.0),
+        "mixture": claims.fraction("above the mixture", above, 0.75),
+        "rank": claims.at_most("mean rank of five", ranks[OWN], ranks[1:].min()),
+    }
+
+
+def fields(results):
+    """Return what fills the page."""
+    shown = results.table("density", METHODS)
+    ranks = shown.rank(axis=1, ascending=False).mean().to_frame("mean rank").T
+    return {
+        "density": table(shown, "table", 2, best="max"),
+        "ranks": table(ranks, "", 2, best="min"),
+        "seconds": table(results.table("cpu", METHODS), "table", best="min"),
+        "n_folds": N_FOLDS,
+    }
