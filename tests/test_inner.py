@@ -48,7 +48,8 @@ def answer(estimator, X=X_MISSING):
 
 @both
 def test_default_model_is_that_of_the_documentation(cls):
-    params = IMPUTING if cls is VAEImputer else {}
+    params = dict(IMPUTING if cls is VAEImputer else {})
+    params |= {"sampler": "prior"}
     model = VAETransformer(2, max_iter=2, random_state=0, **params)
     short = cls(n_components=2, max_iter=2, random_state=0).fit(X_MISSING)
     long = cls(estimator=model).fit(X_MISSING)

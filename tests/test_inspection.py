@@ -23,6 +23,7 @@ def linear(digits):
         early_stopping=False,
         max_iter=30,
         tol=None,
+        sampler="prior",
         random_state=0,
     )
     return vae.fit(X), X

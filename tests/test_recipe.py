@@ -125,13 +125,15 @@ def test_settings_follow_the_number_of_rows(
 
 
 def test_settings_follow_the_objective():
-    def said(objective, n_columns):
-        settings = resolve(AUTO, 10_000, False, pace_of(AUTO, objective, n_columns))
+    def said(objective, n_columns, n_components=2, n_rows=10_000):
+        pace = pace_of({"n_components": n_components}, objective, n_columns)
+        settings = resolve(AUTO, n_rows, False, pace)
         names = ("max_iter", "n_iter_no_change", "learning_rate")
         return [repr(settings[name]) for name in names]
 
     assert said(ELBO(), 10) == said(ELBO(), 300) == ["51", "10", "OneCycle()"]
     assert said(Neighbors(), 256) == ["32", "10", "OneCycle(value=0.004)"]
+    assert said(ELBO(), 10, "auto", 100)[:2] == ["1000", "200"]
     assert said(Neighbors(), 257) == ["32", "10", "OneCycle()"]
 
 

@@ -10,6 +10,7 @@ from skvae import AutoencoderTransformer, VAETransformer
 from skvae.likelihoods import Gaussian
 
 LINEAR = {"hidden_layer_sizes": (), "early_stopping": False, "random_state": 0}
+LINEAR |= {"sampler": "prior"}
 
 
 @pytest.fixture(scope="module")

@@ -59,9 +59,9 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
         The model to fit. None: a :class:`VAETransformer` with `objective=IWAE(8)`,
         `hidden_fraction=0.5`, few held-out rows (`validation_fraction=0.1`: they are
         imputed worse than others), large steps (`batch_size=256`,
-        `learning_rate=0.006`), and this estimator's `n_components`, `likelihood`,
-        `max_iter` and `handle_unknown`. If an estimator is given, these must have their
-        defaults, or its values: set its own parameters instead, such as
+        `learning_rate=0.006`), `sampler="prior"`, and this estimator's `n_components`,
+        `likelihood`, `max_iter` and `handle_unknown`. If an estimator is given, these
+        must have their defaults, or its values: set its own parameters instead, such as
         `estimator__n_components`.
         Settings of its objective that are "auto" do not trade density for
         reconstructions here.

@@ -47,10 +47,11 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
     n_components : int, default=2
         Number of latent components of the default model.
     estimator : VAETransformer, default=None
-        The model to fit. None: a :class:`VAETransformer` with default settings apart
-        from this detector's `n_components`, `likelihood`, `max_iter` and
-        `handle_unknown`. If an estimator is given, these must have their defaults, or
-        its values: set its own parameters instead, such as `estimator__n_components`.
+        The model to fit. None: a :class:`VAETransformer` with `sampler="prior"` and
+        default settings apart from this detector's `n_components`, `likelihood`,
+        `max_iter` and `handle_unknown`. If an estimator is given, these must have their
+        defaults, or its values: set its own parameters instead, such as
+        `estimator__n_components`.
         Settings of its objective that are "auto" do not trade density for
         reconstructions here.
     contamination : "auto" or float, default="auto"

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from numbers import Integral
 
 import torch
-from sklearn import config_context
-from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
 from skvae._sklearn import Interval, StrOptions
 from skvae.priors._aggregate import Aggregate
+from skvae.priors._em import fit_clusters
 from skvae.priors._priors import Prior, PriorModel
 
 N_DRAWS, N_DRAWS_OF_A_ROW = 4096, 16
@@ -24,12 +23,6 @@ FACTORS = {"full": 2, "tied": 4}
 
 LEAST_ROWS_PER_CLUSTER = 5
 """Fewer rows do not tell where a cluster is."""
-
-MOST_ITERATIONS = 1000
-"""More than it takes; the algorithm ends when the likelihood hardly rises."""
-
-LEAST_VARIANCE = 1e-4
-"""What is added to variances of z, relative to their mean."""
 
 
 class MixtureModel(PriorModel):
@@ -100,8 +93,8 @@ class Mixture(Prior):
     .. math:: p(z) = \sum_c \pi_c \, \mathcal{N}(z; m_c, S_c)
 
     As a sampler it is fitted to draws from the posteriors of the training rows by
-    expectation-maximization (:class:`sklearn.mixture.GaussianMixture`), after training
-    [1]_.
+    expectation-maximization, after training [1]_, as
+    :class:`sklearn.mixture.GaussianMixture` would be.
 
     Parameters
     ----------
@@ -211,21 +204,11 @@ def _draws(rows: Aggregate, seed: int) -> Tensor:
 
 def _fit(z: Tensor, n_clusters: int, kind: str, seed: int) -> MixtureModel:
     """Return a mixture fitted to draws of z, (n, K), float64."""
-    least = LEAST_VARIANCE * float(z.var(0).mean())
-    mixture = GaussianMixture(
-        n_clusters,
-        covariance_type=kind,
-        reg_covar=least,
-        max_iter=MOST_ITERATIONS,
-        random_state=seed,
-    )
-    # Of NumPy arrays, whatever the caller has set.
-    with config_context(array_api_dispatch=False):
-        mixture.fit(z.numpy())
+    clusters = fit_clusters(z, n_clusters, kind, seed)
     model = MixtureModel(z.shape[1], n_clusters)
-    model.logits.copy_(torch.from_numpy(mixture.weights_).log())
-    model.means.copy_(torch.from_numpy(mixture.means_))
-    roots = torch.from_numpy(mixture.precisions_cholesky_)
+    model.logits.copy_(clusters.fractions.log())
+    model.means.copy_(clusters.means)
+    roots = clusters.roots().expand_as(model.factors)
     scales = roots.diagonal(dim1=-2, dim2=-1)
     model.factors.copy_(roots + torch.diag_embed(scales.log() - scales))
     return model
