@@ -10,7 +10,7 @@ from skvae import AutoencoderTransformer, VAETransformer
 from skvae.likelihoods import Gaussian
 
 LINEAR = {"hidden_layer_sizes": (), "early_stopping": False, "random_state": 0}
-LINEAR |= {"sampler": "prior"}
+OF_PRIOR = LINEAR | {"sampler": "prior"}
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def standardized(varying):
 
 @pytest.mark.parametrize("k", [2, 5, 10])
 def test_linear_vae_score_equals_pca_score_in_raw_units(digits, varying, k):
-    vae = VAETransformer(k, likelihood=Gaussian(scaling="shared"), **LINEAR)
+    vae = VAETransformer(k, likelihood=Gaussian(scaling="shared"), **OF_PRIOR)
     assert vae.fit(digits).score(digits) == pytest.approx(
         PCA(k).fit(varying).score(varying), abs=0.05
     )
@@ -34,7 +34,7 @@ def test_linear_vae_score_equals_pca_score_in_raw_units(digits, varying, k):
 
 @pytest.mark.parametrize("k", [2, 5, 10])
 def test_linear_vae_score_equals_pca_score_of_standardized_columns(standardized, k):
-    vae = VAETransformer(k, **LINEAR).fit(standardized)
+    vae = VAETransformer(k, **OF_PRIOR).fit(standardized)
     assert vae.score(standardized) == pytest.approx(
         PCA(k).fit(standardized).score(standardized), abs=0.05
     )
@@ -44,14 +44,16 @@ def test_linear_vae_score_includes_the_jacobian_of_the_scaling(
     digits, varying, standardized
 ):
     scale = StandardScaler().fit(varying).scale_
-    vae = VAETransformer(2, **LINEAR).fit(digits)
+    vae = VAETransformer(2, **OF_PRIOR).fit(digits)
     expected = PCA(2).fit(standardized).score(standardized) - np.log(scale).sum()
     assert vae.score(digits) == pytest.approx(expected, abs=0.05)
 
 
 @pytest.mark.parametrize("k", [2, 5, 10])
 def test_linear_vae_spans_the_subspace_of_pca(digits, k):
-    vae = VAETransformer(k, likelihood=Gaussian(scaling="shared"), **LINEAR).fit(digits)
+    vae = VAETransformer(k, likelihood=Gaussian(scaling="shared"), **OF_PRIOR).fit(
+        digits
+    )
     axes = np.linalg.qr(vae.module_.decoder.path.weight.detach().double().numpy())[0]
     angles = subspace_angles(axes, PCA(k).fit(digits).components_.T)
     assert np.degrees(angles.max()) < 3.0
@@ -61,7 +63,7 @@ def test_linear_vae_from_a_random_start_finds_the_score_of_pca(iris):
     """Training finds by itself what the closed form gives."""
     X = StandardScaler().fit_transform(iris)
     vae = VAETransformer(
-        2, init="random", learning_rate=0.02, max_iter=1000, tol=None, **LINEAR
+        2, init="random", learning_rate=0.02, max_iter=1000, tol=None, **OF_PRIOR
     ).fit(X)
     assert vae.score(X) == pytest.approx(PCA(2).fit(X).score(X), abs=0.05)
 

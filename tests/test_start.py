@@ -311,9 +311,9 @@ def test_start_that_is_not_exact_has_the_best_noise_of_those_tried(
     for factor in starts.NOISE_FACTORS:
         other = _built(rows, **options).float()
         strength = start_linear(other, rows, factor)
-        losses[strength] = starts._loss(other, rows, objective)
+        losses[strength] = starts.mean_loss(other, rows, objective)
     assert begun.strength == min(losses, key=losses.get)
-    assert starts._loss(model, rows, objective) == min(losses.values())
+    assert starts.mean_loss(model, rows, objective) == min(losses.values())
 
 
 def test_start_by_which_cells_are_missing_is_the_same():

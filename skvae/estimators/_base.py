@@ -47,7 +47,7 @@ from skvae.table import (
     refuse_sparse,
     resolve_device,
 )
-from skvae.training import NUMBERS, SOLVERS, Plan, Training, end_fit, neighbors_of
+from skvae.training import SOLVERS, Plan, Training, end_fit, neighbors_of
 
 AUTO, COUNT = StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")
 """What a parameter may be: "auto", a positive integer."""
@@ -87,6 +87,8 @@ class LatentTransformer(
     """
 
     _likelihood_by_kind = BY_KIND
+    _other_likelihoods = ()
+    """What "auto" may be as well for each kind of column."""
 
     _parameter_constraints: dict = {
         "n_components": [COUNT],
@@ -227,7 +229,8 @@ class LatentTransformer(
         """Return cells, and what is known of the columns."""
         if not self._is_resumed:
             by_kind = self._likelihood_by_kind
-            return learn_columns(self, X, self.handle_unknown, by_kind)
+            others = self._other_likelihoods
+            return learn_columns(self, X, self.handle_unknown, by_kind, *others)
         if identity(self.likelihood) != self._known.said:
             raise ValueError(
                 "warm_start=True requires the likelihood of the fitted model. Got "
@@ -264,6 +267,7 @@ class LatentTransformer(
             self._saved if self._is_resumed else None,
         )
         architecture = fitted["_architecture"]
+        known = known._replace(likelihood=architecture.likelihood, others=())
         fitted |= {f"{name}_": value for name, value in settings.items()}
         fitted |= {"encoder_": architecture.encoder, "decoder_": architecture.decoder}
         fitted |= {"_known": known, "likelihood_": fitted_likelihood(known)}
@@ -291,10 +295,10 @@ class LatentTransformer(
         if self._is_resumed:
             sees_missing = sees_missing or self._architecture.sees_missing
         networks = resolve_networks(self.get_params(deep=False), rows.n_features)
-        chooses = self.n_components == "auto"
+        n_components = 0 if self.n_components == "auto" else int(self.n_components)
         architecture = Architecture(
             n_features=rows.n_features,
-            n_components=max(NUMBERS) if chooses else int(self.n_components),
+            n_components=n_components,
             encoder=networks[0],
             decoder=networks[1],
             has_path=self.init == "pca",
@@ -305,9 +309,10 @@ class LatentTransformer(
         if self._is_resumed:
             return self._resumed_model(architecture)
         seed, objective = seed_from(self.random_state), self._objective.for_density()
-        begun = begin(architecture, rows, split, objective, seed, chooses)
-        known = {"_architecture": begun[0], "_seed": seed, "_start": begun[2]}
-        return begun[1], known
+        likelihoods = known.likelihood, *known.others
+        begun = begin(architecture, likelihoods, rows, split, objective, seed)
+        said = {"_architecture": begun.architecture, "_start": begun.start}
+        return begun.model, {**said, "_seed": seed}
 
     def _resumed_model(self, architecture):
         """Return a copy of the fitted model, to be trained on, and how it was made."""

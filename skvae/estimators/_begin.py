@@ -1,39 +1,101 @@
 """The description of a model, and rows → the model that training begins with."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
 from skvae._model import Architecture, Model
+from skvae.estimators._sampler import fit_sampler
+from skvae.likelihoods import Likelihood
 from skvae.objectives import Objective
-from skvae.table import Rows
-from skvae.training import Start, best_number, start
+from skvae.table import Batches, Rows
+from skvae.training import NUMBERS, Start, best_number, mean_loss, start
+
+Split = tuple[Rows, Rows | None]
+"""Training rows, and held-out rows or None."""
+
+
+class Begun(NamedTuple):
+    """The description of a model, the model at its start, and what the start is."""
+
+    architecture: Architecture
+    model: Model
+    start: Start
 
 
 def begin(
     architecture: Architecture,
+    likelihoods: Sequence[Likelihood],
     rows: Rows,
-    split: tuple[Rows, Rows | None],
+    split: Split,
     objective: Objective,
     seed: int,
-    chooses: bool,
-) -> tuple[Architecture, Model, Start]:
-    """Return the description, the model at its start, and what the start is.
+) -> Begun:
+    """Return a model at its start.
 
     Parameters
     ----------
     architecture : Architecture
+        With the number of components, or 0 if it is to be chosen.
+    likelihoods : sequence of Likelihood
+        The likelihood, and others to choose from if the number is to be chosen.
     rows : Rows
         All rows, of which the likelihood learns statistics.
     split : tuple of Rows
-        Training rows, and held-out rows or None.
     objective : Objective
         The loss by which starts are compared.
     seed : int
-    chooses : bool
-        Whether the number of components is the largest one, to be chosen from.
     """
+    if architecture.n_components:
+        model = architecture.build(seed)
+        model.likelihood.fit_statistics(rows)
+        return Begun(architecture, model, start(model, split[0], objective))
+    known = rows, split, objective, seed
+    architecture = architecture._replace(n_components=max(NUMBERS))
+    tried = [_with_number(architecture, one, *known) for one in likelihoods]
+    if len(tried) == 1:
+        return tried[0]
+    return min(tried, key=lambda begun: _loss_with_sampler(begun, *known[1:]))
+
+
+def _with_number(
+    architecture: Architecture,
+    likelihood: Likelihood,
+    rows: Rows,
+    split: Split,
+    objective: Objective,
+    seed: int,
+) -> Begun:
+    """Return the start with the best number of components."""
+    architecture = architecture._replace(likelihood=likelihood)
     model = architecture.build(seed)
     model.likelihood.fit_statistics(rows)
-    if chooses:
-        number, likelihood = best_number(model, *split, objective), model.likelihood
-        architecture = architecture._replace(n_components=number)
-        model = architecture.build(seed)
-        model.likelihood = likelihood
-    return architecture, model, start(model, split[0], objective)
+    number, built = best_number(model, *split, objective), model.likelihood
+    architecture = architecture._replace(n_components=number)
+    model = architecture.build(seed)
+    model.likelihood = built
+    return Begun(architecture, model, start(model, split[0], objective))
+
+
+def _loss_with_sampler(
+    begun: Begun, split: Split, objective: Objective, seed: int
+) -> float:
+    """Return the held-out loss of a start whose z come from a mixture.
+
+    A linear model with a mixture is a mixture: the better it is, the better columns go
+    together in the units that their likelihood gives them.
+    """
+    model, own = begun.model, begun.model.prior
+    train, held_out = split[0], split[1] or split[0]
+
+    def batches(rows: Rows) -> Batches:
+        prepare, cpu = model.likelihood.prepare, torch.device("cpu")
+        return Batches.from_rows(rows, prepare, cpu, len(rows))
+
+    known = begun.architecture.prior, model, batches(train), batches(held_out)
+    _, sampler = fit_sampler("mixture", *known, seed)
+    model.prior = sampler or own
+    loss = mean_loss(model, held_out, objective)
+    model.prior = own
+    return loss

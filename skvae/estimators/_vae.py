@@ -55,8 +55,10 @@ class VAETransformer(LatentTransformer):
     likelihood : str, Likelihood, dict or list, default="auto"
         What a column is: `"auto"` goes by its type, `"gaussian"` for numbers (in maps
         with `scaling="auto"`, see :class:`~skvae.likelihoods.Gaussian`; where
-        `n_components="auto"`, `"normal_scores"`) and dates, `"bernoulli"` for booleans,
-        `"categorical"` for text and categories, and `"ordinal"` for ordered categories.
+        `n_components="auto"`, `"normal_scores"` or `Gaussian(noise="column")`, that
+        which starts with the lesser held-out loss) and dates, `"bernoulli"` for
+        booleans, `"categorical"` for text and categories, and `"ordinal"` for ordered
+        categories.
         A name or object of :mod:`skvae.likelihoods` applies to all columns; a dict of
         column to likelihood, or a list of (likelihood, columns), to those that it
         names.
@@ -588,12 +590,16 @@ class VAETransformer(LatentTransformer):
     @property
     def _likelihood_by_kind(self):
         if self.n_components == "auto":
-            of_numbers = "normal_scores"
-        elif self._objective.neighborhood is None:
+            return _with_numbers("normal_scores")
+        if self._objective.neighborhood is None:
             return BY_KIND
-        else:
-            of_numbers = Gaussian(scaling="auto")
-        return {k: of_numbers if v == "gaussian" else v for k, v in BY_KIND.items()}
+        return _with_numbers(Gaussian(scaling="auto"))
+
+    @property
+    def _other_likelihoods(self):
+        if self.n_components != "auto":
+            return ()
+        return (_with_numbers(Gaussian(noise="column")),)
 
     @property
     def _objective(self):
@@ -650,6 +656,11 @@ class VAETransformer(LatentTransformer):
                 "longer (max_iter), lower beta, or warm it up with beta=WarmUp().",
                 stacklevel=4,
             )
+
+
+def _with_numbers(likelihood):
+    """Return what "auto" is for each kind of column, with this one for numbers."""
+    return {k: likelihood if v == "gaussian" else v for k, v in BY_KIND.items()}
 
 
 def _check_count(name, value, *others):

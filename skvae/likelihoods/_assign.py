@@ -43,10 +43,12 @@ class Known(NamedTuple):
     """Resolved, with columns by position."""
     said: str
     """The parameter `likelihood` of the fit."""
+    others: tuple[Likelihood, ...] = ()
+    """What the columns may be as well, for a fit that takes the best."""
 
 
 def learn_columns(
-    estimator: Any, X: Any, handle_unknown: str, by_kind: Mapping[str, Any]
+    estimator: Any, X: Any, handle_unknown: str, *by_kinds: Mapping[str, Any]
 ) -> tuple[Cells, Known]:
     """Return X as finite numbers and codes, and what is known of columns.
 
@@ -58,23 +60,32 @@ def learn_columns(
         Its `likelihood` says what columns are.
     X : array-like of shape (n_samples, n_features)
     handle_unknown : {"error", "missing"}
-    by_kind : mapping
-        What "auto" is for each kind of column.
+    *by_kinds : mappings
+        What "auto" is for each kind of column, and what it may be as well.
     """
     table, layout = read_table(estimator, X)
     chosen_from = table.values if isinstance(table, Cells) else table
     said = estimator.likelihood
-    parts = assign_likelihoods(said, chosen_from, layout, by_kind)
-    layout = layout.with_categories(table, _sizes_of_coded(parts, layout))
+    assigned = [
+        assign_likelihoods(said, chosen_from, layout, by_kind) for by_kind in by_kinds
+    ]
+    # Other likelihoods do not change which columns are read as codes.
+    layout = layout.with_categories(table, _sizes_of_coded(assigned[0], layout))
     cells: Any = layout.encode(table, handle_unknown)
     check_finite(cells, layout.labels)
     _warn_of_identifiers(cells, layout)
-    parts = [(_sized(spec, columns, layout), columns) for spec, columns in parts]
-    likelihood = parts[0][0] if len(parts) == 1 else Columns(parts)
-    likelihood = likelihood.resolve(cells)
+    likelihood, *others = (_resolved(parts, cells, layout) for parts in assigned)
     _warn_of_empty(cells, layout.labels)
     _check_domain(cells, likelihood, layout)
-    return cells, Known(layout, likelihood, identity(said))
+    others = [one for one in others if identity(one) != identity(likelihood)]
+    return cells, Known(layout, likelihood, identity(said), tuple(others))
+
+
+def _resolved(parts: list[Part], cells: Cells, layout: Layout) -> Likelihood:
+    """Return the likelihood of all columns, with numbers of categories."""
+    parts = [(_sized(spec, columns, layout), columns) for spec, columns in parts]
+    likelihood = parts[0][0] if len(parts) == 1 else Columns(parts)
+    return likelihood.resolve(cells)
 
 
 def check_rows(estimator: Any, X: Any, known: Known, handle_unknown: str) -> Cells:

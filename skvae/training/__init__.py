@@ -6,7 +6,7 @@ from skvae.training._loop import Plan, Training
 from skvae.training._neighbors import neighbors_of
 from skvae.training._optimizers import SOLVERS
 from skvae.training._start import NUMBERS as NUMBERS
-from skvae.training._start import best_number, start
+from skvae.training._start import best_number, mean_loss, start
 from skvae.training._state import Saved
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Training",
     "best_number",
     "end_fit",
+    "mean_loss",
     "neighbors_of",
     "start",
 ]

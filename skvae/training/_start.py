@@ -183,12 +183,12 @@ def _try_factors(
     for factor in NOISE_FACTORS:
         # Noise above every eigenvalue leaves no path that could be trained.
         if _start_on(model, axes, factor) > 1.0 or not losses:
-            losses[factor] = _loss(model, some, objective)
+            losses[factor] = mean_loss(model, some, objective)
     return losses
 
 
 @torch.inference_mode()
-def _loss(model: Model, rows: Rows, objective: Objective) -> float:
+def mean_loss(model: Model, rows: Rows, objective: Objective) -> float:
     """Return the mean of the unweighted terms of rows, under one fixed draw each."""
     x = torch.from_numpy(model.likelihood.prepare(rows[:]))
     noise = normal_sequence(len(rows), model.n_components, seed=0)[None]
