@@ -1,7 +1,6 @@
 """Shared base class of the estimators: validate, build, train, encode and decode."""
 
 import copy
-import functools
 import warnings
 from numbers import Integral, Real
 
@@ -28,6 +27,7 @@ from skvae._sklearn import (
 from skvae._version import __version__
 from skvae.estimators._apply import decode, map_rows, own_modes
 from skvae.estimators._begin import begin
+from skvae.estimators._errors import unchanged_on_error
 from skvae.estimators._recipe import pace_of, resolve, resolve_networks
 from skvae.likelihoods import (
     BY_KIND,
@@ -56,22 +56,6 @@ LEAST_ROWS_TO_HOLD_OUT = 10
 """With fewer distinct rows than this, none are held out."""
 
 
-def unchanged_on_error(method):
-    """Let a method that fails leave the estimator as it was before."""
-
-    @functools.wraps(method)
-    def call(self, *args, **kwargs):
-        before = dict(vars(self))
-        try:
-            return method(self, *args, **kwargs)
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-
-    return call
-
-
 class LatentTransformer(
     ClassNamePrefixFeaturesOutMixin,
     FitSupport,
@@ -80,15 +64,16 @@ class LatentTransformer(
 ):
     """Base of the estimators; a subclass sets what is trained, and adds methods.
 
-    A subclass defines `_prior` (a prior spec), `_objective` (unresolved), `_loss` (the
-    objective and the weight of its KL term), `_information` (what each component
-    carries about each row), and `_said_of_loss` and `_said_of_components` (what of
-    these becomes a fitted attribute).
+    A subclass may say what "auto" is for each kind of column (`_likelihood_by_kind`),
+    and what it may be as well (`_other_likelihoods`). It defines `_prior` (a prior
+    spec), `_objective` (unresolved), `_loss` (the objective and the weight of its KL
+    term), `_information` (what each component carries about each row), and
+    `_said_of_loss` and `_said_of_components` (what of these becomes a fitted
+    attribute).
     """
 
     _likelihood_by_kind = BY_KIND
     _other_likelihoods = ()
-    """What "auto" may be as well for each kind of column."""
 
     _parameter_constraints: dict = {
         "n_components": [COUNT],
@@ -228,9 +213,8 @@ class LatentTransformer(
     def _learn_columns(self, X):
         """Return cells, and what is known of the columns."""
         if not self._is_resumed:
-            by_kind = self._likelihood_by_kind
-            others = self._other_likelihoods
-            return learn_columns(self, X, self.handle_unknown, by_kind, *others)
+            by_kinds = self._likelihood_by_kind, *self._other_likelihoods
+            return learn_columns(self, X, self.handle_unknown, *by_kinds)
         if identity(self.likelihood) != self._known.said:
             raise ValueError(
                 "warm_start=True requires the likelihood of the fitted model. Got "
@@ -310,9 +294,9 @@ class LatentTransformer(
             return self._resumed_model(architecture)
         seed, objective = seed_from(self.random_state), self._objective.for_density()
         likelihoods = known.likelihood, *known.others
-        begun = begin(architecture, likelihoods, rows, split, objective, seed)
-        said = {"_architecture": begun.architecture, "_start": begun.start}
-        return begun.model, {**said, "_seed": seed}
+        start = begin(architecture, likelihoods, rows, split, objective, seed)
+        architecture, model, begun = start
+        return model, {"_architecture": architecture, "_seed": seed, "_start": begun}
 
     def _resumed_model(self, architecture):
         """Return a copy of the fitted model, to be trained on, and how it was made."""

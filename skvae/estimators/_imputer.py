@@ -8,7 +8,8 @@ from skvae._sklearn import (
     StrOptions,
     check_sample_weight,
 )
-from skvae.estimators._base import AUTO, COUNT, unchanged_on_error
+from skvae.estimators._base import AUTO, COUNT
+from skvae.estimators._errors import unchanged_on_error
 from skvae.estimators._impute import STATISTICS
 from skvae.estimators._inner import DensityEstimator
 from skvae.estimators._recipe import n_epochs

@@ -10,7 +10,8 @@ from skvae._sklearn import (
     Interval,
     check_sample_weight,
 )
-from skvae.estimators._base import AUTO, COUNT, unchanged_on_error
+from skvae.estimators._base import AUTO, COUNT
+from skvae.estimators._errors import unchanged_on_error
 from skvae.estimators._inner import DensityEstimator
 from skvae.estimators._marginal import Marginal
 from skvae.likelihoods import learn_columns
