@@ -11,13 +11,14 @@ from skvae.estimators._apply import most_at_once
 from skvae.estimators._draws import n_effective
 from skvae.table import Batch, Cells
 
-LEAST_PARTICLES = 512
-"""Draws that are moved together for each row, or more where more are asked for."""
+LEAST_PARTICLES, MOST_PARTICLES = 128, 1 << 15
+"""Draws that are moved for each row, or more where more are asked for; and together,
+of all rows, unless a row takes more."""
 
 SPARE = 1.5
 """Particles for each draw that is asked for: not all end at different points."""
 
-N_MOVES, N_LAST_MOVES = 4, 20
+N_MOVES, N_LAST_MOVES = 4, 10
 """Moves of each particle at each temperature, and at the last one."""
 
 MOST_TEMPERATURES = 100
@@ -26,7 +27,7 @@ MOST_TEMPERATURES = 100
 LEAST_EFFECTIVE = 0.5
 """Fraction of the particles that still count after a step of the temperature."""
 
-LEAST_LOG_DENSITY = -1e6
+LEAST_LOG_DENSITY = -1e30
 """What an impossible draw has in place of minus infinity."""
 
 N_BISECTIONS = 20
@@ -86,7 +87,7 @@ class Annealing:
 
     def __call__(self, n_draws: int) -> tuple[Tensor, Tensor]:
         """Return draws of z, (n_draws, B, K), and how many of them differ, (B,)."""
-        n_particles = max(LEAST_PARTICLES, math.ceil(SPARE * n_draws))
+        n_particles = _n_particles(n_draws)
         z = self._propose(n_particles)
         densities = self._densities(z)
         temperature = torch.zeros(len(self.batch)).to(z)
@@ -190,7 +191,7 @@ def draw_given(
     n_different : Tensor of shape (n,)
         How many of a row's draws differ.
     """
-    n_rows = max(1, most_at_once(model) // LEAST_PARTICLES)
+    n_rows = max(1, MOST_PARTICLES // _n_particles(n_draws))
     drawn = []
     for part in cells.slices(n_rows):
         x = torch.from_numpy(model.likelihood.prepare(cells[part])).float()
@@ -198,6 +199,10 @@ def draw_given(
         drawn.append(Annealing(model, batch, random)(n_draws))
     z, n_different = zip(*drawn, strict=True)
     return torch.cat(z, 1), torch.cat(n_different)
+
+
+def _n_particles(n_draws: int) -> int:
+    return max(LEAST_PARTICLES, math.ceil(SPARE * n_draws))
 
 
 def _next_temperature(densities: Densities, temperature: Tensor) -> Tensor:
