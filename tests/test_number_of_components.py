@@ -62,6 +62,17 @@ def test_other_settings_are_for_density():
     assert kinds == {NormalScores, Categorical}
 
 
+def test_numbers_are_normal_only_where_nothing_is_rounded_and_that_is_better():
+    random = np.random.default_rng(0)
+    uniform = random.random(size=(500, 3)) ** 2
+    # Ranks of sums are not the sums of ranks.
+    sums = np.column_stack((uniform, uniform.sum(axis=1) + random.normal(0, 0.01, 500)))
+    assert "Gaussian" in repr(auto().fit(sums).likelihood_)
+    assert "NormalScores" in repr(auto().fit(sums.round(3)).likelihood_)
+    products = np.exp(2.0 * random.normal(size=(500, 3)) @ random.normal(size=(3, 3)))
+    assert "NormalScores" in repr(auto().fit(products).likelihood_)
+
+
 def test_settings_that_are_given_are_kept():
     vae = auto(likelihood="student_t", beta=2.0, objective="iwae").fit(X)
     assert "StudentT" in repr(vae.likelihood_)

@@ -39,7 +39,8 @@ def begin(
     architecture : Architecture
         With the number of components, or 0 if it is to be chosen.
     likelihoods : sequence of Likelihood
-        The likelihood, and others to choose from if the number is to be chosen.
+        The likelihood, and others to choose from if the number is to be chosen and the
+        first does not round draws, as others would not.
     rows : Rows
         All rows, of which the likelihood learns statistics.
     split : tuple of Rows
@@ -53,9 +54,11 @@ def begin(
         return Begun(architecture, model, start(model, split[0], objective))
     known = rows, split, objective, seed
     architecture = architecture._replace(n_components=max(NUMBERS))
-    tried = [_with_number(architecture, one, *known) for one in likelihoods]
-    if len(tried) == 1:
-        return tried[0]
+    first = _with_number(architecture, likelihoods[0], *known)
+    if len(likelihoods) == 1 or first.model.likelihood.rounds_draws:
+        return first
+    others = (_with_number(architecture, one, *known) for one in likelihoods[1:])
+    tried = [first, *others]
     return min(tried, key=lambda begun: _loss_with_sampler(begun, *known[1:]))
 
 

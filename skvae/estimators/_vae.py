@@ -55,10 +55,10 @@ class VAETransformer(LatentTransformer):
     likelihood : str, Likelihood, dict or list, default="auto"
         What a column is: `"auto"` goes by its type, `"gaussian"` for numbers (in maps
         with `scaling="auto"`, see :class:`~skvae.likelihoods.Gaussian`; where
-        `n_components="auto"`, `"normal_scores"` or `Gaussian(noise="column")`, that
-        which starts with the lesser held-out loss) and dates, `"bernoulli"` for
-        booleans, `"categorical"` for text and categories, and `"ordinal"` for ordered
-        categories.
+        `n_components="auto"`, `"normal_scores"` or, if no column has few decimal places
+        and the held-out loss starts lower, `Gaussian(noise="column")`) and dates,
+        `"bernoulli"` for booleans, `"categorical"` for text and categories, and
+        `"ordinal"` for ordered categories.
         A name or object of :mod:`skvae.likelihoods` applies to all columns; a dict of
         column to likelihood, or a list of (likelihood, columns), to those that it
         names.

@@ -182,6 +182,11 @@ class LikelihoodModel(nn.Module):
         return 0
 
     @property
+    def rounds_draws(self) -> bool:
+        """Whether draws have no more decimal places than the cells of a column."""
+        return False
+
+    @property
     def keeps_units(self) -> bool:
         """Whether model units are those of `X`, so that nothing is prepared."""
         return PREPARATIONS[self.preparation_kind].units is as_they_are

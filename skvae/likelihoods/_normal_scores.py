@@ -157,6 +157,11 @@ class NormalScoresModel(GaussianModel):
         self.register_buffer("has_atoms", torch.zeros((), dtype=torch.bool))
 
     @property
+    def rounds_draws(self) -> bool:
+        """Whether the cells of a column have few decimal places."""
+        return bool((self.places < math.inf).any())
+
+    @property
     def width(self) -> int:
         """Most values of a row that a method computes together."""
         return self.n_features * 2 * SIZE

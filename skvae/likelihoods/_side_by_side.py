@@ -37,6 +37,11 @@ class SideBySideModel(LikelihoodModel):
         return sum(part.width for part in self.parts)
 
     @property
+    def rounds_draws(self) -> bool:
+        """Whether a part rounds its draws."""
+        return any(part.rounds_draws for part in self.parts)
+
+    @property
     def n_constant(self) -> int:
         """Number of columns that the parts tell apart as constant."""
         return sum(part.n_constant for part in self.parts)
