@@ -100,7 +100,7 @@ def test_density_of_kept_posteriors_is_their_mean():
     assert_allclose(model.log_prob(z[:, 0].double()), np.log(q.mean(-1)), rtol=1e-5)
 
 
-def test_number_of_clusters_is_that_of_the_groups():
+def test_number_of_clusters_is_the_power_of_two_that_groups_need():
     assert fitted(Mixture())[0].n_clusters == 4
     assert fitted(Mixture(), n_groups=1)[0].n_clusters == 1
 

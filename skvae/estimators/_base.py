@@ -294,9 +294,9 @@ class LatentTransformer(
             return self._resumed_model(architecture)
         seed, objective = seed_from(self.random_state), self._objective.for_density()
         likelihoods = known.likelihood, *known.others
-        start = begin(architecture, likelihoods, rows, split, objective, seed)
-        architecture, model, begun = start
-        return model, {"_architecture": architecture, "_seed": seed, "_start": begun}
+        begun = begin(architecture, likelihoods, rows, split, objective, seed)
+        said = {"_architecture": begun.architecture, "_start": begun.start}
+        return begun.model, {**said, "_seed": seed}
 
     def _resumed_model(self, architecture):
         """Return a copy of the fitted model, to be trained on, and how it was made."""
@@ -378,7 +378,7 @@ class LatentTransformer(
         return outcome | self._said_of_sampler(training, rows, fitted)
 
     def _said_of_sampler(self, training, rows, fitted):
-        """Return fitted attributes about what z is drawn from."""
+        """Return fitted attributes about what samples are drawn from."""
         return {}
 
     def _outcome(self, model, training):

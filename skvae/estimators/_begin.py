@@ -90,15 +90,16 @@ def _loss_with_sampler(
     together in the units that their likelihood gives them.
     """
     model, own = begun.model, begun.model.prior
-    train, held_out = split[0], split[1] or split[0]
+    train, held_out = split
 
     def batches(rows: Rows) -> Batches:
         prepare, cpu = model.likelihood.prepare, torch.device("cpu")
         return Batches.from_rows(rows, prepare, cpu, len(rows))
 
-    known = begun.architecture.prior, model, batches(train), batches(held_out)
+    checked = None if held_out is None else batches(held_out)
+    known = begun.architecture.prior, model, batches(train), checked
     _, sampler = fit_sampler("mixture", *known, seed)
     model.prior = sampler or own
-    loss = mean_loss(model, held_out, objective)
+    loss = mean_loss(model, held_out or train, objective)
     model.prior = own
     return loss

@@ -51,7 +51,7 @@ class VAETransformer(LatentTransformer):
         for rows and densities rather than maps: of several numbers up to 32, and fewer
         than the columns, the one whose linear start has the least held-out loss; the
         "auto" of other parameters then trades no density for reconstructions, and takes
-        numbers by their normal scores.
+        numbers as `likelihood` says.
     likelihood : str, Likelihood, dict or list, default="auto"
         What a column is: `"auto"` goes by its type, `"gaussian"` for numbers (in maps
         with `scaling="auto"`, see :class:`~skvae.likelihoods.Gaussian`; where

@@ -93,17 +93,6 @@ class AggregatePosterior(Prior):
         self.n_rows = n_rows
 
     def build(self, n_components: int) -> AggregatePosteriorModel:
-        """Return a model of p(z), which stands at standard normal distributions.
-
-        Parameters
-        ----------
-        n_components : int
-            Number of components, K.
-
-        Returns
-        -------
-        model : PriorModel
-        """
         n_rows = 1 if isinstance(self.n_rows, str) else self.n_rows
         return AggregatePosteriorModel(n_components, n_rows)
 

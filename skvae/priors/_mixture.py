@@ -134,17 +134,6 @@ class Mixture(Prior):
         self.covariance_type = covariance_type
 
     def build(self, n_components: int) -> MixtureModel:
-        """Return a model of p(z), which stands at standard normal distributions.
-
-        Parameters
-        ----------
-        n_components : int
-            Number of components, K.
-
-        Returns
-        -------
-        model : PriorModel
-        """
         n_clusters = 1 if isinstance(self.n_clusters, str) else self.n_clusters
         return MixtureModel(n_components, n_clusters)
 
@@ -152,19 +141,6 @@ class Mixture(Prior):
     def fitted(
         self, train: Aggregate, held_out: Aggregate, seed: int
     ) -> tuple[Prior, PriorModel]:
-        """Return the spec without "auto", and its model of the posteriors.
-
-        Parameters
-        ----------
-        train, held_out : Aggregate
-            Posteriors of rows; what is "auto" is chosen on the latter.
-        seed : int
-
-        Returns
-        -------
-        spec : Mixture
-        model : PriorModel
-        """
         self._validate_params()
         z, checked = (_draws(rows, seed) for rows in (train, held_out))
         kind, is_any = self.covariance_type, self.covariance_type == "auto"
