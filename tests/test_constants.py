@@ -27,6 +27,7 @@ MODERATE = np.array([3.0, 0.0, -7.25, 0.1])
 CASES = [
     (Gaussian(), X, ANY_SIGN),
     (Gaussian(noise="column"), X, ANY_SIGN),
+    (Gaussian(noise="decoder"), X, ANY_SIGN),
     (Gaussian(noise=0.3), X, ANY_SIGN),
     (Gaussian(scaling="shared"), X, MODERATE),
     (Gaussian(scaling="inputs"), X, MODERATE),
@@ -53,6 +54,10 @@ def _constants(values):
 
 def _others(values):
     return np.delete(np.arange(5 + len(values)), _constants(values)).tolist()
+
+
+def _outputs(model, n_rows):
+    return torch.from_numpy(RNG.normal(size=(n_rows, model.n_outputs)))
 
 
 def _with_gaps(X, seed=1):
@@ -182,7 +187,9 @@ def test_constant_columns_leave_losses_and_gradients(spec, X, values, has_gaps):
         torch.from_numpy(m.prepare(t))
         for m, t in ((model, table), (other, table[:, others]))
     )
-    outputs = torch.from_numpy(RNG.normal(size=table.shape))
+    outputs = _outputs(model, len(table))
+    n_of_each = model.n_outputs // model.n_features
+    of_others = [j + i * table.shape[1] for i in range(n_of_each) for j in others]
     weights = torch.linspace(0.5, 2.0, N, dtype=torch.float64)
     for m in (model, other):
         for p in m.parameters():
@@ -191,16 +198,17 @@ def test_constant_columns_leave_losses_and_gradients(spec, X, values, has_gaps):
     given = (outputs, x, weights, seen if has_gaps else None)
     loss, gradient = model.loss_and_gradient(*given)
     given = (
-        outputs[:, others],
+        outputs[:, of_others],
         x_of_others,
         weights,
         seen[:, others] if has_gaps else None,
     )
-    expected, of_others = other.loss_and_gradient(*given)
+    expected, gradient_of_others = other.loss_and_gradient(*given)
     n_seen = seen[:, _constants(values)].sum(1)
     assert_close(loss, expected - n_seen * np.log1p(-1 / (2 * N + 2)))
-    assert_close(gradient[:, others], of_others)
-    assert not gradient[:, _constants(values)].any()
+    assert_close(gradient[:, of_others], gradient_of_others)
+    of_constants = np.delete(np.arange(model.n_outputs), of_others)
+    assert not gradient[:, of_constants].any()
     for p, q in zip(model.parameters(), other.parameters(), strict=True):
         assert_close(p.grad if len(p) == len(q) else p.grad[others], q.grad)
 
@@ -278,7 +286,7 @@ def test_constants_survive_pickle_and_state(spec, X, values):
     model = _model(spec, table).requires_grad_(False)
     other = spec.resolve(table).build(table.shape[1]).double()
     other.load_state_dict(model.state_dict())
-    outputs = torch.from_numpy(RNG.normal(size=table.shape))
+    outputs = _outputs(model, len(table))
     table[0, 0] += 1.0
     for copy in (other, pickle.loads(pickle.dumps(model))):
         copy.requires_grad_(False)

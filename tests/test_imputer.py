@@ -123,7 +123,7 @@ def test_defaults_are_those_of_imputation(imputer):
     assert model.n_components_ == 2
     assert model.hidden_fraction_ == 0.5
     assert model.validation_fraction_ == 0.1
-    assert repr(model.likelihood_) == repr(Gaussian(noise="column"))
+    assert repr(model.likelihood_) == repr(Gaussian(noise="decoder"))
     assert repr(model.objective_) == "IWAE(n_draws=8)"
     assert imputer.n_components == "auto"
 

@@ -10,6 +10,7 @@ from skvae import VAETransformer
 from skvae.likelihoods import (
     Categorical,
     Columns,
+    Gaussian,
     NegativeBinomial,
     Ordinal,
     Poisson,
@@ -93,6 +94,20 @@ def test_fit_of_codes_decodes_to_codes(spec):
     X = TABLES["categorical" if isinstance(spec, Categorical) else "ordinal"]
     decoded = _fit(spec, X).inverse_transform(Z[:50])
     assert set(np.unique(decoded)) <= set(np.unique(X))
+
+
+def test_fit_of_noise_that_differs_among_rows_finds_where_it_is():
+    noise = np.exp(0.7 * Z)
+    X = A + noise * np.random.default_rng(1).normal(size=A.shape)
+    kinds = "column", "decoder"
+    fits = [_fit(Gaussian(noise=kind), X[:300], 200) for kind in kinds]
+    scores = [vae.score(X[300:]) for vae in fits]
+    assert scores[1] > scores[0] + 0.5
+    z = torch.from_numpy(fits[1].transform(X[300:])).float()
+    model = fits[1].module_
+    with torch.no_grad():
+        found = model.likelihood.std(model.decoder(z)).log().mean(1)
+    assert np.corrcoef(found, 0.7 * Z[300:, 0])[0, 1] > 0.8
 
 
 def test_fit_of_zero_inflated_counts_tells_zeros_apart():

@@ -42,6 +42,14 @@ def test_number_is_less_than_that_of_the_columns():
     assert auto().fit(constant).n_components_ == 1
 
 
+def test_number_is_at_least_half_that_of_the_columns_where_cells_are_missing():
+    rows = factors(1, 12)
+    rows[::3, 2] = np.nan
+    vae = auto().fit(rows)
+    assert vae.n_components_ >= 6
+    assert repr(vae.objective_) == "IWAE(n_draws=8)"
+
+
 def test_number_is_at_most_32():
     rows = factors(40, 50, noise=0.01)
     assert auto(likelihood=OWN_NOISE).fit(rows).n_components_ == 32

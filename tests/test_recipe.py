@@ -8,6 +8,7 @@ from skvae.estimators._recipe import (
     resolve,
     resolve_loss,
     resolve_networks,
+    resolve_objective,
 )
 from skvae.networks import Perceptron
 from skvae.objectives import ELBO, IWAE, AddedTerm, Neighbors, Shape
@@ -126,7 +127,8 @@ def test_settings_follow_the_number_of_rows(
 
 def test_settings_follow_the_objective():
     def said(objective, n_columns, n_components=2, n_rows=10_000):
-        pace = pace_of({"n_components": n_components}, objective, n_columns)
+        params = {"n_components": n_components, "objective": objective}
+        pace = pace_of(params, objective, n_columns, missing=False)
         settings = resolve(AUTO, n_rows, False, pace)
         names = ("max_iter", "n_iter_no_change", "learning_rate")
         return [repr(settings[name]) for name in names]
@@ -135,6 +137,20 @@ def test_settings_follow_the_objective():
     assert said(Neighbors(), 256) == ["32", "10", "OneCycle(value=0.004)"]
     assert said(ELBO(), 10, "auto", 100)[:2] == ["1000", "200"]
     assert said(Neighbors(), 257) == ["32", "10", "OneCycle()"]
+
+
+def test_density_of_rows_with_missing_cells_is_trained_for_imputation():
+    params = AUTO | {"n_components": "auto", "objective": "auto"}
+    objective = resolve_objective(params, missing=True)
+    assert repr(objective) == "IWAE(n_draws=8)"
+    settings = resolve(params, 1000, True, pace_of(params, objective, 10, missing=True))
+    assert (settings["batch_size"], settings["max_iter"]) == (256, 150)
+    assert settings["hidden_fraction"] == 0.5
+    given = params | {"objective": "elbo"}
+    objective = resolve_objective(given, missing=True)
+    assert isinstance(objective, ELBO)
+    settings = resolve(given, 1000, True, pace_of(given, objective, 10, missing=True))
+    assert (settings["batch_size"], settings["max_iter"]) == (128, 512)
 
 
 def test_cells_are_hidden_where_some_are_missing():

@@ -163,7 +163,6 @@ class AutoencoderTransformer(LatentTransformer):
     """
 
     _prior = NoPrior()
-    _objective = Reconstruction()
 
     def __init__(
         self,
@@ -232,8 +231,11 @@ class AutoencoderTransformer(LatentTransformer):
 
         return self._map(minus_error, X)
 
-    def _loss(self, begun, model, n_rows):
-        return self._objective, 0.0
+    def _objective(self, missing):
+        return Reconstruction()
+
+    def _loss(self, objective, begun, model, n_rows):
+        return objective, 0.0
 
     def _said_of_loss(self, objective, beta):
         return {}

@@ -227,15 +227,17 @@ class LatentTransformer(
     @own_modes(inference=False)
     def _fit_cells(self, cells, known, weights, X):
         """Fit the model to cells that were read; callbacks are given `X`."""
-        self._objective.check()
         device = resolve_device(self.device)
         rows = canonical_rows(cells, weights)
-        params = self.get_params(deep=False)
-        pace = pace_of(params, self._objective, rows.n_features)
-        settings = resolve(params, len(rows), rows.has_missing, pace)
+        params, missing = self.get_params(deep=False), rows.has_missing
+        objective = self._objective(missing)
+        objective.check()
+        pace = pace_of(params, objective, rows.n_features, missing)
+        settings = resolve(params, len(rows), missing, pace)
         train, held_out = self._split(rows, settings["validation_fraction"])
-        model, fitted = self._model(known, rows, (train, held_out), settings)
-        objective, beta = self._loss(fitted["_start"], model, len(train))
+        split = train, held_out
+        model, fitted = self._model(known, rows, split, settings, objective)
+        objective, beta = self._loss(objective, fitted["_start"], model, len(train))
         shown = self._shown(train, held_out, settings)
         k = objective.neighborhood
         neighbors = neighbors_of(model.cpu(), k, train, held_out, shown)
@@ -273,7 +275,7 @@ class LatentTransformer(
             rows=tuple(some.fingerprint() for some in rows),
         )
 
-    def _model(self, known, rows, split, settings):
+    def _model(self, known, rows, split, settings, objective):
         """Return the model to train, and fitted attributes that say how it was made."""
         sees_missing = rows.has_missing or settings["hidden_fraction"] > 0.0
         if self._is_resumed:
@@ -292,9 +294,12 @@ class LatentTransformer(
         )
         if self._is_resumed:
             return self._resumed_model(architecture)
-        seed, objective = seed_from(self.random_state), self._objective.for_density()
-        likelihoods = known.likelihood, *known.others
-        begun = begin(architecture, likelihoods, rows, split, objective, seed)
+        seed, likelihoods = (
+            seed_from(self.random_state),
+            (known.likelihood, *known.others),
+        )
+        compared_by = objective.for_density()
+        begun = begin(architecture, likelihoods, rows, split, compared_by, seed)
         said = {"_architecture": begun.architecture, "_start": begun.start}
         return begun.model, {**said, "_seed": seed}
 

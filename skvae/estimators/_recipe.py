@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from skvae.networks import Network, Perceptron
-from skvae.objectives import Objective, Shape, as_objective
+from skvae.objectives import IWAE, Objective, Shape, as_objective
 from skvae.priors import as_prior
 from skvae.schedules import (
     LEARNING_RATE,
@@ -30,12 +30,18 @@ class Pace(NamedTuple):
     patience : float
         Fraction of the epochs after which a fit without improvement ends.
     most_epochs : int
+    batch_size : int
+        Rows per step, if there are so many.
+    hidden_fraction : float
+        Largest fraction of the cells that is hidden, where cells are missing.
     """
 
     n_steps: int = 4000
     learning_rate: float = LEARNING_RATE
     patience: float = 0.2
     most_epochs: int = 300
+    batch_size: int = 128
+    hidden_fraction: float = 1.0
 
 
 BOUND_PACE = Pace()
@@ -44,6 +50,13 @@ NEIGHBORS_PACE = Pace(2500, 0.004, 0.3)
 
 DENSITY_PACE = Pace(most_epochs=1000)
 """Densities of small tables still rise after 300 epochs."""
+
+GAPS_PACE = Pace(2000, 0.006, most_epochs=150, batch_size=256, hidden_fraction=0.5)
+"""With 8 draws it gives the errors of imputation of 128 rows, 300 epochs and 20 draws in
+a third of the time, in the mean over ten tables."""
+
+GAPS_OBJECTIVE = IWAE(n_draws=8)
+"""No encoder is exact for every pattern of missing cells; this bound needs none."""
 
 MANY_COLUMNS = 256
 """Beyond, a first layer moves as far with half the learning rate."""
@@ -55,19 +68,20 @@ where the linear start is strong and where it is weak."""
 MOST_IN_A_MAP = 3
 """Components up to which a latent space is a map by default."""
 
-HIDDEN_FRACTION = 1.0
-"""Largest fraction of the cells that a default fit hides, where cells are missing."""
-
 
 def n_epochs(n_rows: int, batch_size: int, n_steps: int, most: int = 300) -> int:
     """Return how many epochs take a number of steps, at least 10 and at most `most`."""
     return min(most, max(10, round(n_steps * batch_size / n_rows)))
 
 
-def pace_of(params: Mapping[str, Any], objective: Objective, n_columns: int) -> Pace:
+def pace_of(
+    params: Mapping[str, Any], objective: Objective, n_columns: int, missing: bool
+) -> Pace:
     """Return how fast and how long a default fit with this objective trains."""
     if objective.neighborhood is None:
-        return DENSITY_PACE if params["n_components"] == "auto" else BOUND_PACE
+        if params["n_components"] != "auto":
+            return BOUND_PACE
+        return GAPS_PACE if missing and _is_auto(params["objective"]) else DENSITY_PACE
     if n_columns > MANY_COLUMNS:
         return NEIGHBORS_PACE._replace(learning_rate=LEARNING_RATE)
     return NEIGHBORS_PACE
@@ -97,14 +111,14 @@ def resolve(
 
     def given(name: str, auto: Any) -> Any:
         value = params[name]
-        return auto if isinstance(value, str) and value == "auto" else value
+        return auto if _is_auto(value) else value
 
-    batch_size = min(int(given("batch_size", 128)), n_rows)
+    batch_size = min(int(given("batch_size", pace.batch_size)), n_rows)
     # Fewer than 200 rows cannot tell good states from lucky ones, but small sets cannot
     # spare as many.
     held_out = min(0.2, max(0.1, 200 / n_rows))
     epochs = n_epochs(n_rows, batch_size, pace.n_steps, pace.most_epochs)
-    max_iter = int(given("max_iter", epochs))
+    max_iter, hidden = int(given("max_iter", epochs)), pace.hidden_fraction * missing
     patience = max(10, int(pace.patience * max_iter))
     return {
         "learning_rate": as_learning_rate(given("learning_rate", pace.learning_rate)),
@@ -112,7 +126,7 @@ def resolve(
         "validation_fraction": float(given("validation_fraction", held_out)),
         "max_iter": max_iter,
         "n_iter_no_change": int(given("n_iter_no_change", patience)),
-        "hidden_fraction": float(given("hidden_fraction", HIDDEN_FRACTION * missing)),
+        "hidden_fraction": float(given("hidden_fraction", hidden)),
     }
 
 
@@ -139,16 +153,20 @@ def resolve_networks(
     return encoder.resolved(n_columns), decoder.resolved(n_columns)
 
 
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
+
+
 def _refuse_short_form(short: Mapping[str, Any], network: str) -> None:
     for name, value in short.items():
-        if not (isinstance(value, str) and value == "auto"):
+        if not _is_auto(value):
             raise ValueError(
                 f"{name} must be 'auto' where {network} is given. Got {value!r}. Leave "
                 f"it out, or give it to the network: {network}=Perceptron({name}=...)."
             )
 
 
-def resolve_objective(params: Mapping[str, Any]) -> Objective:
+def resolve_objective(params: Mapping[str, Any], missing: bool) -> Objective:
     """Return the objective, with numbers in it that may still be "auto".
 
     With `"auto"`, few normal components are a map, whose neighborhoods are looked at;
@@ -159,12 +177,14 @@ def resolve_objective(params: Mapping[str, Any]) -> Objective:
     ----------
     params : mapping
         Parameters of an estimator.
+    missing : bool
+        Whether rows of `fit` have missing cells.
     """
     objective, n_components = params["objective"], params["n_components"]
-    if not (isinstance(objective, str) and objective == "auto"):
+    if not _is_auto(objective):
         return as_objective(objective)
     if n_components == "auto":
-        return as_objective("elbo").for_density()
+        return GAPS_OBJECTIVE if missing else as_objective("elbo").for_density()
     encoder, _ = resolve_networks(params, n_columns=1)
     is_linear = getattr(encoder, "hidden_layer_sizes", None) == ()
     is_normal = as_prior(params["prior"]).posterior.is_normal

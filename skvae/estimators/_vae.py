@@ -49,14 +49,15 @@ class VAETransformer(LatentTransformer):
     n_components : int or "auto", default=2
         Number of latent components, K. May exceed the number of columns. `"auto"` is
         for rows and densities rather than maps: of several numbers up to 32, and fewer
-        than the columns, the one whose linear start has the least held-out loss; the
-        "auto" of other parameters then trades no density for reconstructions, and takes
-        numbers as `likelihood` says.
+        than the columns, the one whose linear start has the least held-out loss, but if
+        rows of `fit` have missing cells at least half the number of the columns. The
+        "auto" of other parameters then trades no density for reconstructions, takes
+        numbers as `likelihood` says, and where cells are missing is for imputation.
     likelihood : str, Likelihood, dict or list, default="auto"
         What a column is: `"auto"` goes by its type, `"gaussian"` for numbers (in maps
         with `scaling="auto"`, see :class:`~skvae.likelihoods.Gaussian`; where
         `n_components="auto"`, `"normal_scores"` or, if no column has few decimal places
-        and the held-out loss starts lower, `Gaussian(noise="column")`) and dates,
+        and the held-out loss starts lower, `Gaussian(noise="decoder")`) and dates,
         `"bernoulli"` for booleans, `"categorical"` for text and categories, and
         `"ordinal"` for ordered categories.
         A name or object of :mod:`skvae.likelihoods` applies to all columns; a dict of
@@ -78,7 +79,8 @@ class VAETransformer(LatentTransformer):
         (:class:`~skvae.objectives.Neighbors`), for maps; or the tighter
         importance-weighted bound (:class:`~skvae.objectives.IWAE`), which costs more
         time and is better for imputation. `"auto"`: `"neighbors"` with at most 3
-        components, a normal posterior, and hidden layers in the encoder, else `"elbo"`.
+        components, a normal posterior, and hidden layers in the encoder; `IWAE(8)` with
+        `n_components="auto"` if rows of `fit` have missing cells; else `"elbo"`.
     beta : "auto", float, Schedule or Weight, default="auto"
         Weight of the KL term [2]_; see :mod:`skvae.schedules` for weights that change
         while training. `"auto"`: 1 - `mean_fraction` with
@@ -110,12 +112,14 @@ class VAETransformer(LatentTransformer):
         :class:`~skvae.schedules.OneCycle`: a rise during the first 30 % of `max_iter`
         epochs, then a fall to nearly zero. A schedule gives the learning rate itself.
         `"auto"`: `OneCycle(value=0.002)`, with neighbors and at most 256 columns
-        `OneCycle(value=0.004)`.
+        `OneCycle(value=0.004)`, for imputation `OneCycle(value=0.006)`.
     batch_size : "auto" or int, default="auto"
-        Rows per step. `"auto"`: 128, or all rows if there are fewer.
+        Rows per step. `"auto"`: 128, for imputation 256, or all rows if there are
+        fewer.
     max_iter : "auto" or int, default="auto"
         Largest number of epochs. `"auto"`: as many as take 4,000 steps, with neighbors
-        2,500; at least 10 and at most 300, or 1,000 where `n_components="auto"`.
+        2,500; at least 10 and at most 300, or 1,000 where `n_components="auto"`. For
+        imputation 2,000 steps and at most 150 epochs.
     tol : float or None, default=0.01
         Smallest decrease of the loss, in nats per row, that counts as an improvement.
         None trains for `max_iter` epochs in any case.
@@ -146,7 +150,8 @@ class VAETransformer(LatentTransformer):
         Largest fraction of the observed cells, in [0, 1], that is hidden while
         training. Each row, at each step, hides its own fraction, drawn uniformly from
         [0, `hidden_fraction`], so that the encoder learns to read rows with any cells
-        missing. `"auto"`: 1 if rows of `fit` have missing cells, otherwise 0.
+        missing. `"auto"`: 1 if rows of `fit` have missing cells, for imputation 0.5,
+        otherwise 0.
     warm_start : bool, default=False
         Continue from the fitted state when `fit` is called again. A fit that was
         stopped, by a callback or Ctrl-C, continues where it was if its settings and
@@ -590,26 +595,25 @@ class VAETransformer(LatentTransformer):
     @property
     def _likelihood_by_kind(self):
         if self.n_components == "auto":
-            return _with_numbers("normal_scores")
-        if self._objective.neighborhood is None:
+            return with_numbers("normal_scores")
+        if self._objective(missing=False).neighborhood is None:
             return BY_KIND
-        return _with_numbers(Gaussian(scaling="auto"))
+        return with_numbers(Gaussian(scaling="auto"))
 
     @property
     def _other_likelihoods(self):
         if self.n_components != "auto":
             return ()
-        return (_with_numbers(Gaussian(noise="column")),)
+        return (with_numbers(Gaussian(noise="decoder")),)
 
-    @property
-    def _objective(self):
-        return resolve_objective(self.get_params(deep=False))
+    def _objective(self, missing):
+        return resolve_objective(self.get_params(deep=False), missing)
 
-    def _loss(self, begun, model, n_rows):
+    def _loss(self, objective, begun, model, n_rows):
         likelihood, is_linear = model.likelihood, model.decoder.is_linear
         n_columns = likelihood.n_features - likelihood.n_constant
         shape = Shape(n_rows, n_columns, model.n_components)
-        return resolve_loss(self._objective, self.beta, begun, is_linear, shape)
+        return resolve_loss(objective, self.beta, begun, is_linear, shape)
 
     def _said_of_loss(self, objective, beta):
         return {"objective_": objective, "beta_": beta}
@@ -658,7 +662,7 @@ class VAETransformer(LatentTransformer):
             )
 
 
-def _with_numbers(likelihood):
+def with_numbers(likelihood):
     """Return what "auto" is for each kind of column, with this one for numbers."""
     return {k: likelihood if v == "gaussian" else v for k, v in BY_KIND.items()}
 

@@ -119,10 +119,17 @@ class Constants(nn.Module):
         return torch.where(self.varies, log_prob, masses)
 
     def sum_losses(self, losses: Tensor, x: Tensor, observed: Where) -> Tensor:
-        """Return losses of cells (D,), of constants minus log-masses, over each row."""
+        """Return losses of cells, of constants minus log-masses, summed over each row.
+
+        Of shape (D,) where all rows have the same, or else (B, D).
+        """
         if self.n:
             losses = torch.where(self.varies, losses, -self.log_same)
-        total = losses.sum() if observed is None else observed.to(losses.dtype) @ losses
+        if observed is not None and losses.dim() == 1:
+            total = observed.to(losses.dtype) @ losses
+        else:
+            seen = losses if observed is None else torch.where(observed, losses, 0.0)
+            total = seen.sum(-1)
         if not self.n:
             return total
         changed = x if observed is None else torch.where(observed, x, 0.0)

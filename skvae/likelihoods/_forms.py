@@ -30,6 +30,12 @@ ROUNDING = 1e-14
 SMALL = 0.1
 """Below this, series in u are exact to rounding and quotients in u are not."""
 
+LARGEST_LOG_STD = 10.0
+"""Bound on the logarithm of learned noise; its negative is the least."""
+
+LARGEST_LOG_FACTOR = 1.5
+"""Bound on the logarithm of how far noise of a row is from that of its column."""
+
 FARTHEST_SCORE = 40.0
 """Bound on normal scores: beyond it lies less than the smallest number."""
 
@@ -321,31 +327,55 @@ Mix = Callable[[Array], Array]
 
 def affine(xp: Any, outputs: Array, a: Arrays) -> Array:
     """Return (loc + scale * outputs) * unit, float64."""
+    # Outputs beyond those of the columns are of the noise.
+    outputs = outputs[..., : len(a["log_std"])] if "log_std" in a else outputs
     return (a["loc"] + a["scale"] * xp.double(outputs)) * a["unit"]
+
+
+def log_noise(xp: Any, outputs: Array | None, a: Arrays) -> Array:
+    """Return the logarithm of learned noise, (1,) or (D,), or (..., D) at outputs.
+
+    Of a row it is the column's, plus outputs within bounds.
+    """
+    learned = a["log_std"]
+    if outputs is not None:
+        factor = LARGEST_LOG_FACTOR * xp.tanh(outputs / LARGEST_LOG_FACTOR)
+        learned = xp.like(learned, outputs) + factor
+    learned = xp.clip(learned, -LARGEST_LOG_STD, LARGEST_LOG_STD)
+    return 0.5 * xp.logaddexp(2.0 * learned, xp.like(a["log_floor"], learned))
+
+
+def _std(xp: Any, outputs: Array, a: Arrays) -> Array:
+    """Return the noise, (D,) or (..., D), in the units of the link, float64."""
+    if "log_std" not in a:
+        return a["std"]
+    of_noise = xp.double(outputs[..., len(a["log_std"]) :])
+    return xp.exp(log_noise(xp, of_noise, a)) * a["std"]
 
 
 def _affine(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
     return mix(affine(xp, outputs, a))
 
 
-def _breakpoints(xp: Any, a: Arrays) -> tuple[Array, Array]:
-    """Return scores (D, P), sorted, between which cells (D, P) rise linearly."""
-    n = len(a["low"])
-    scores = xp.stack((a["low"], a["high"]), -1).reshape(n, -1)
-    return scores, xp.stack((a["values"], a["values"]), -1).reshape(n, -1)
+def _breakpoints(xp: Any, a: Arrays) -> Iterator[tuple[Array, Array]]:
+    """Yield each column's scores, sorted, between which cells rise linearly; and these.
+
+    Where scores are equal, cells jump.
+    """
+    each = (xp.tensor_split(a[name], a["ends"]) for name in ("scores", "cells"))
+    return zip(*each, strict=True)
 
 
 def cells_of_scores(xp: Any, scores: Array, a: Arrays) -> Array:
     """Return the cells (..., D) that have normal scores, in the units of `X`."""
-    known, cells = _breakpoints(xp, a)
     found = []
-    for j in range(len(known)):
-        at, last = xp.column(scores, j), len(known[j]) - 1
-        above = xp.clip(xp.searchsorted(known[j], at), 1, last)
-        rise = known[j][above] - known[j][above - 1]
-        way = (at - known[j][above - 1]) / xp.where(rise > 0.0, rise, 1.0)
-        run = cells[j][above] - cells[j][above - 1]
-        found.append(cells[j][above - 1] + run * xp.clip(way, 0.0, 1.0))
+    for j, (known, cells) in enumerate(_breakpoints(xp, a)):
+        at, last = xp.column(scores, j), len(known) - 1
+        above = xp.clip(xp.searchsorted(known, at), 1, last)
+        rise = known[above] - known[above - 1]
+        way = (at - known[above - 1]) / xp.where(rise > 0.0, rise, 1.0)
+        run = cells[above] - cells[above - 1]
+        found.append(cells[above - 1] + run * xp.clip(way, 0.0, 1.0))
     return xp.stack(found, -1)
 
 
@@ -356,26 +386,25 @@ def _mean_of_scores(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
     (c + d m) P + d v (p - q), with mean m and variance v of s, its probability P of
     lying between them, and its density p and q at the ends.
     """
-    known, cells = _breakpoints(xp, a)
-    means = []
-    for j in range(len(known)):
-        location, std = xp.double(outputs)[..., j, None], a["std"][j]
-        ends = (known[j] - location) / std
+    noise, means = _std(xp, outputs, a), []
+    for j, (known, cells) in enumerate(_breakpoints(xp, a)):
+        location, std = xp.double(outputs)[..., j, None], noise[..., j, None]
+        ends = (known - location) / std
         low, high = ends[..., :-1], ends[..., 1:]
         # In the tail where both lie: differences of numbers near one would round.
         side = xp.where(low > 0.0, -1.0, 1.0)
         mass = side * (xp.ndtr(side * high) - xp.ndtr(side * low))
         density = xp.exp(-0.5 * xp.square(ends)) / math.sqrt(2.0 * math.pi)
-        rise, run = (v[j][1:] - v[j][:-1] for v in (known, cells))
+        rise, run = (v[1:] - v[:-1] for v in (known, cells))
         slope = run / xp.where(rise > 0.0, rise, 1.0)
-        at_mean = cells[j][:-1] + slope * (location - known[j][:-1])
+        at_mean = cells[:-1] + slope * (location - known[:-1])
         tilt = std * slope * (density[..., :-1] - density[..., 1:])
         means.append((at_mean * mass + tilt).sum(-1))
     return mix(xp.stack(means, -1))
 
 
 def _log_normal(xp: Any, outputs: Array, a: Arrays, mix: Mix) -> Array:
-    log_mean = affine(xp, outputs, a) + 0.5 * xp.square(a["std"])
+    log_mean = affine(xp, outputs, a) + 0.5 * xp.square(_std(xp, outputs, a))
     return mix(xp.exp(xp.clip(log_mean, -LARGEST_LOG, LARGEST_LOG)))
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from skvae._sklearn import StrOptions
 from skvae.likelihoods._contract import Likelihood, Where
 from skvae.likelihoods._draws import normal
-from skvae.likelihoods._noise import NOISE
+from skvae.likelihoods._noise import NOISE_OF_ROWS
 from skvae.likelihoods._standardized import StandardizedModel
 from skvae.likelihoods._statistics import have_common_scale
 from skvae.table import Cells
@@ -22,7 +22,7 @@ class GaussianModel(StandardizedModel):
 
     def log_prob(self, outputs: Tensor, x: Tensor, observed: Where = None) -> Tensor:
         """Return the normal log-density in the units of `X`, (..., B)."""
-        if observed is not None:
+        if observed is not None or self.noise.n_outputs:
             return super().log_prob(outputs, x, observed)
         # Terms that do not depend on the cell are added to the sum.
         log_noise = self.noise()
@@ -32,7 +32,7 @@ class GaussianModel(StandardizedModel):
 
     def cell_density(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return normal log-densities in the units of `X`."""
-        log_noise = self.noise()
+        outputs, log_noise = self.split(outputs)
         squares = ((x - outputs) * torch.exp(-log_noise)).square()
         constant = 0.5 * math.log(2 * math.pi) + self.log_scale().to(outputs.dtype)
         return -0.5 * squares - (log_noise + constant)
@@ -41,23 +41,29 @@ class GaussianModel(StandardizedModel):
         self, outputs: Tensor, x: Tensor, sample_weights: Tensor, observed: Where = None
     ) -> tuple[Tensor, Tensor]:
         """Return minus the log-density, and its gradients in closed form."""
-        log_noise, hide = self.noise(), self.constants.hide
+        location, log_noise = self.split(outputs)
+        hide, weights = self.constants.hide, sample_weights[:, None]
         precision = torch.exp(-log_noise)
         constant = self._constant(log_noise, x, observed)
         # A missing cell has no deviation.
-        x = x if observed is None else torch.where(observed, x, outputs)
-        deviations = (outputs - x).mul_(hide(precision))
+        x = x if observed is None else torch.where(observed, x, location)
+        deviations = (location - x).mul_(hide(precision))
         squares = torch.linalg.vecdot(deviations, deviations)
         loss = 0.5 * squares + constant.to(squares.dtype)
-        if len(log_noise) == 1:
+        counted = 1.0 if observed is None else observed.to(squares.dtype)
+        by_outputs = []
+        if self.noise.n_outputs:
+            by_noise = hide(weights * (counted - deviations.square()))
+            by_outputs = self.noise.backward(by_noise, log_noise, outputs)
+        elif len(log_noise) == 1:
             n_varying = self.n_features - self.n_constant
             n_cells = n_varying if observed is None else hide(observed).sum(-1)
-            by_noise = sample_weights @ (n_cells - squares)
+            self.noise.add_gradient(sample_weights @ (n_cells - squares), log_noise)
         else:
-            counted = 1.0 if observed is None else observed.to(squares.dtype)
             by_noise = hide(sample_weights @ (counted - deviations.square()))
-        self.noise.add_gradient(by_noise, log_noise)
-        return loss, deviations.mul_(precision * sample_weights[:, None])
+            self.noise.add_gradient(by_noise, log_noise)
+        by_location = deviations.mul_(precision * weights)
+        return loss, torch.cat((by_location, *by_outputs), -1)
 
     def _constant(self, log_noise: Tensor, x: Tensor, observed: Where) -> Tensor:
         """Return what losses of cells are at their mode, summed over each row."""
@@ -67,7 +73,7 @@ class GaussianModel(StandardizedModel):
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return mean + std * normal noise, in the units of `X`."""
         loc = self.location(outputs)
-        return self.constants.put(loc + self.std() * normal(loc, generator))
+        return self.constants.put(loc + self.std(outputs) * normal(loc, generator))
 
 
 class Gaussian(Likelihood):
@@ -85,9 +91,11 @@ class Gaussian(Likelihood):
 
     Parameters
     ----------
-    noise : {"shared", "column"} or float, default="shared"
+    noise : {"shared", "column", "decoder"} or float, default="shared"
         `"shared"` learns one noise for all standardized columns, `"column"` one for
-        each. A number is the standard deviation in the units of `X`, not learned.
+        each. With `"decoder"` it also differs among rows: the decoder gives a factor
+        of the column's noise, from 0.22 to 4.5, beside the mean. A number is the
+        standard deviation in the units of `X`, not learned.
     scaling : {"column", "shared", "inputs", "auto"}, default="column"
         `"column"` standardizes each column by itself, so that units do not matter.
         `"shared"` divides all columns by one number, which keeps their relative
@@ -116,7 +124,7 @@ class Gaussian(Likelihood):
 
     _model = GaussianModel
     _parameter_constraints: dict = {
-        "noise": NOISE,
+        "noise": NOISE_OF_ROWS,
         "scaling": [StrOptions({"column", "shared", "inputs", "auto"})],
     }
 

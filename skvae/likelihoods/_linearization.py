@@ -40,6 +40,21 @@ class Linearization(NamedTuple):
     source: Tensor | None = None
     least_noise: float = 0.0
 
+    def with_outputs_apart(self, n: int) -> "Linearization":
+        """Return this with n more outputs, at zero, which z does not move.
+
+        There are as many as inputs, or none.
+        """
+        if not n:
+            return self
+        zeros = torch.zeros_like(self.outputs)
+        column = torch.arange(n, device=zeros.device)
+        return self._replace(
+            outputs=torch.cat((self.outputs, zeros)),
+            slope=torch.cat((self.slope + zeros, zeros + torch.inf)),
+            source=column.repeat(2),
+        )
+
     def directions(self, loadings: Tensor) -> Tensor:
         """Return directions of the inputs (K, n_inputs) as ones of the outputs."""
         moved = loadings if self.source is None else loadings[..., self.source]

@@ -10,7 +10,7 @@ from skvae.likelihoods._contract import Likelihood, Where
 from skvae.likelihoods._draws import normal
 from skvae.likelihoods._forms import LARGEST_LOG
 from skvae.likelihoods._gaussian import GaussianModel
-from skvae.likelihoods._noise import NOISE
+from skvae.likelihoods._noise import NOISE_OF_ROWS
 
 
 class _LogNormalModel(GaussianModel):
@@ -30,8 +30,9 @@ class _LogNormalModel(GaussianModel):
     def log_prob(self, outputs: Tensor, x: Tensor, observed: Where = None) -> Tensor:
         """Return the log-density in the units of `X`, (..., B)."""
         log_prob = super().log_prob(outputs, x, observed)
-        # With missing cells it is a sum over cells, which have their Jacobian.
-        return log_prob if observed is not None else log_prob - self._log(x).sum(-1)
+        # A sum over cells has their Jacobian.
+        is_sum = observed is not None or self.noise.n_outputs
+        return log_prob if is_sum else log_prob - self._log(x).sum(-1)
 
     def loss_and_gradient(
         self, outputs: Tensor, x: Tensor, sample_weights: Tensor, observed: Where = None
@@ -50,16 +51,16 @@ class _LogNormalModel(GaussianModel):
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the modes, exp(loc - std^2), float64."""
         loc = self.location(outputs).clamp(-LARGEST_LOG, LARGEST_LOG)
-        return self.constants.put(torch.exp(loc - self.std().square()))
+        return self.constants.put(torch.exp(loc - self.std(outputs).square()))
 
     def link_arrays(self) -> dict[str, Any]:
         """Return location and scale of the logarithm, and the noise."""
-        return {**self.preparation_arrays(), "std": self.std()}
+        return {**self.preparation_arrays(), **self.noise_arrays()}
 
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return the exponential of a draw of the logarithm."""
         loc = self.location(outputs)
-        log = loc + self.std() * normal(loc, generator)
+        log = loc + self.std(outputs) * normal(loc, generator)
         return self.constants.put(log.clamp(-LARGEST_LOG, LARGEST_LOG).exp())
 
 
@@ -77,9 +78,10 @@ class LogNormal(Likelihood):
 
     Parameters
     ----------
-    noise : {"shared", "column"} or float, default="shared"
+    noise : {"shared", "column", "decoder"} or float, default="shared"
         `"shared"` learns one noise for all standardized logarithms, `"column"` one
-        for each. A number is the standard deviation of log X, not learned.
+        for each, and `"decoder"` one that differs among rows, as in `Gaussian`. A
+        number is the standard deviation of log X, not learned.
 
     See Also
     --------
@@ -98,7 +100,7 @@ class LogNormal(Likelihood):
     """
 
     _model = _LogNormalModel
-    _parameter_constraints: dict = {"noise": NOISE}
+    _parameter_constraints: dict = {"noise": NOISE_OF_ROWS}
     _remedy = (
         "Use likelihood='gaussian', or 'poisson' or 'negative_binomial' for counts, or "
         "add a constant to the column."

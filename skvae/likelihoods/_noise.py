@@ -1,4 +1,4 @@
-"""Noise of standardized columns: learned, shared or for each column, or given."""
+"""Noise of standardized columns: shared, of each column or row, or given."""
 
 import math
 from numbers import Real
@@ -8,13 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from skvae._sklearn import Interval, StrOptions
+from skvae.likelihoods._forms import (
+    LARGEST_LOG_FACTOR,
+    LARGEST_LOG_STD,
+    TORCH,
+    log_noise,
+)
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NOISE = [StrOptions({"shared", "column"}), POSITIVE]
 """What the parameter `noise` of a likelihood may be."""
 
-LARGEST_LOG_STD = 10.0
-"""Bound on learned noise; its negative is the least."""
+NOISE_OF_ROWS = [StrOptions({"shared", "column", "decoder"}), POSITIVE]
+"""What it may be where noise may differ among rows."""
 
 
 class Noise(nn.Module):
@@ -26,9 +32,15 @@ class Noise(nn.Module):
 
     Parameters
     ----------
-    noise : {"shared", "column"} or float
-        A number is in the units of `X`.
+    noise : {"shared", "column", "decoder"} or float
+        A number is in the units of `X`. With `"decoder"`, :math:`\sigma` is that of the
+        column times a factor of the row, from outputs of the decoder.
     n_features : int
+
+    Attributes
+    ----------
+    n_outputs : int
+        Number of outputs of the decoder that say what the noise is.
     """
 
     log_std: Tensor
@@ -38,6 +50,7 @@ class Noise(nn.Module):
         super().__init__()
         self.noise = noise
         size = 1 if noise == "shared" else n_features
+        self.n_outputs = n_features if noise == "decoder" else 0
         log_std = torch.zeros(size, dtype=torch.float32)
         if isinstance(noise, str):
             self.log_std = nn.Parameter(log_std)
@@ -47,16 +60,54 @@ class Noise(nn.Module):
         log_floor = torch.full((size,), -4 * LARGEST_LOG_STD, dtype=torch.float32)
         self.register_buffer("log_floor", log_floor)
 
-    def forward(self) -> Tensor:
-        """Return the logarithm of the standard deviation, (1,) or (D,)."""
+    def forward(self, outputs: Tensor | None = None) -> Tensor:
+        """Return the logarithm of the standard deviation, (1,) or (D,).
+
+        At outputs (..., D) of the decoder, (..., D): None leaves out what differs
+        among rows.
+        """
         if not isinstance(self.noise, str):
             return self.log_std
-        learned = self.log_std.clamp(-LARGEST_LOG_STD, LARGEST_LOG_STD)
-        return 0.5 * torch.logaddexp(2.0 * learned, self.log_floor)
+        outputs = None if outputs is None or not self.n_outputs else outputs
+        return log_noise(TORCH, outputs, self.arrays())
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Return the named arrays of the link that this noise needs."""
+        return {"log_std": self.log_std, "log_floor": self.log_floor}
 
     def least_variance(self) -> Tensor:
         """Return the least variance of a column, ()."""
         return self.log_floor.min().exp() + math.exp(-2.0 * LARGEST_LOG_STD)
+
+    def backward(
+        self, by_noise: Tensor, log_noise: Tensor, outputs: Tensor
+    ) -> list[Tensor]:
+        """Add to the gradient of `log_std`; return that of the outputs of the noise.
+
+        Parameters
+        ----------
+        by_noise : Tensor of shape (B, D)
+            The gradient by the logarithm of the noise of each cell.
+        log_noise : Tensor of shape (1,), (D,) or (B, D)
+            What a call gave.
+        outputs : Tensor of shape (B, D) or (B, 2 D)
+
+        Returns
+        -------
+        by_outputs : list of Tensor of shape (B, D)
+            Empty where the decoder does not give the noise.
+        """
+        if not self.n_outputs:
+            total = by_noise.sum() if len(log_noise) == 1 else by_noise.sum(0)
+            self.add_gradient(total, log_noise)
+            return []
+        way = torch.tanh(outputs[:, -self.n_outputs :] / LARGEST_LOG_FACTOR)
+        learned = self.log_std + LARGEST_LOG_FACTOR * way
+        inside = learned.abs() <= LARGEST_LOG_STD
+        by_learned = by_noise * torch.exp(2.0 * (learned - log_noise)) * inside
+        if self.log_std.grad is not None:
+            self.log_std.grad.add_(by_learned.sum(0))
+        return [by_learned * (1.0 - way.square())]
 
     def add_gradient(self, by_noise: Tensor, log_noise: Tensor) -> None:
         """Add to the gradient of `log_std`, given the gradient by a call's result."""

@@ -13,7 +13,7 @@ from skvae.likelihoods._draws import normal
 from skvae.likelihoods._forms import FARTHEST_SCORE, TORCH, cells_of_scores
 from skvae.likelihoods._gaussian import GaussianModel
 from skvae.likelihoods._linearization import Linearization
-from skvae.likelihoods._noise import NOISE
+from skvae.likelihoods._noise import NOISE_OF_ROWS
 from skvae.likelihoods._statistics import bisect
 from skvae.table import Rows
 
@@ -163,8 +163,8 @@ class NormalScoresModel(GaussianModel):
 
     @property
     def width(self) -> int:
-        """Most values of a row that a method computes together."""
-        return self.n_features * 2 * SIZE
+        """Most values of a row that a method computes together: columns take turns."""
+        return max(super().width, 2 * SIZE)
 
     def fit_statistics(self, rows: Rows) -> None:
         """Learn the distribution of each column."""
@@ -188,6 +188,7 @@ class NormalScoresModel(GaussianModel):
         self.noise.fit(self.log_scale(), spacing / math.sqrt(12.0))
         self._fit_center(cells[:N_CENTER], weights[:N_CENTER])
 
+    @torch.no_grad()
     def _fit_center(self, cells: np.ndarray, weights: np.ndarray) -> None:
         """Learn the outputs that fit best without any z: near zero."""
         x = torch.from_numpy(self.prepare(cells)).to(self.center)
@@ -195,12 +196,8 @@ class NormalScoresModel(GaussianModel):
         x, w = self.fill(x, observed), torch.from_numpy(weights).to(self.center)
 
         def minus_slope(outputs: Tensor) -> Tensor:
-            # Tensors made in inference mode take no part in gradients.
-            with torch.inference_mode(False), torch.enable_grad():
-                outputs = outputs.clone().requires_grad_()
-                cells = self.cell_density(outputs.expand_as(x), x.clone())
-                total = w.clone() @ torch.where(observed, cells, 0.0)
-                return -torch.autograd.grad(total.sum(), outputs)[0]
+            _, by_location, _ = self._density(outputs, self.noise(), x)
+            return -w @ torch.where(observed, by_location, 0.0)
 
         zeros = torch.zeros_like(self.center)
         self.center.copy_(bisect(minus_slope, zeros, -4.0, 4.0, 40)[0])
@@ -211,8 +208,20 @@ class NormalScoresModel(GaussianModel):
         return {name: getattr(self, name) for name in names}
 
     def link_arrays(self) -> dict[str, Any]:
-        """Return the distributions, and the noise."""
-        return {**self._moments(), "std": self.std()}
+        """Return where cells are linear in scores, and the noise."""
+        return {**self._breakpoints(), **self.noise_arrays()}
+
+    def _breakpoints(self) -> dict[str, Any]:
+        """Return the scores between which cells are linear in them, and these cells.
+
+        Those of all columns after one another, with the positions where columns end.
+        """
+        scores = torch.stack((self.low, self.high), -1).flatten(1)
+        cells = self.values.repeat_interleave(2, dim=1)
+        differs = (scores.diff(dim=1) != 0.0) | (cells.diff(dim=1) != 0.0)
+        kept = torch.nn.functional.pad(differs, (1, 0), value=True)
+        ends = kept.sum(1).cumsum(0)[:-1].tolist()
+        return {"scores": scores[kept], "cells": cells[kept], "ends": ends}
 
     def log_scale(self) -> Tensor:
         """Return zeros: scores have units of their own."""
@@ -220,85 +229,101 @@ class NormalScoresModel(GaussianModel):
 
     def linearized(self) -> Linearization:
         """Return zeros, and outputs near them."""
-        return super().linearized()._replace(outputs=self.center)
+        linearized = super().linearized()
+        of_noise = linearized.outputs[self.n_features :]
+        return linearized._replace(outputs=torch.cat((self.center, of_noise)))
 
     def location(self, outputs: Tensor) -> Tensor:
         """Return the outputs, which are scores, float64."""
-        return outputs.double()
-
-    def std(self) -> Tensor:
-        """Return the noise of scores, (D,), float64."""
-        return torch.exp(self.noise().double()).expand(self.n_features)
+        return outputs[..., : self.n_features].double()
 
     def log_prob(self, outputs: Tensor, x: Tensor, observed: Where = None) -> Tensor:
         """Return the log-density in the units of `X`, (..., B)."""
-        if self.has_atoms or observed is not None:
-            return LikelihoodModel.log_prob(self, outputs, x, observed)
-        return super().log_prob(outputs, x) + self._log_slopes(x).sum(-1)
+        return LikelihoodModel.log_prob(self, outputs, x, observed)
 
     def loss_and_gradient(
         self, outputs: Tensor, x: Tensor, sample_weights: Tensor, observed: Where = None
     ) -> tuple[Tensor, Tensor]:
-        """Return minus the log-density, and its gradients: by autograd with atoms."""
-        arguments = outputs, x, sample_weights, observed
-        if self.has_atoms:
-            return LikelihoodModel.loss_and_gradient(self, *arguments)
-        loss, gradient = super().loss_and_gradient(*arguments)
-        slopes = self._log_slopes(x if observed is None else self.fill(x, observed))
-        slopes = slopes if observed is None else torch.where(observed, slopes, 0.0)
-        return loss - slopes.sum(-1), gradient
+        """Return minus the log-density, and its gradients in closed form."""
+        x = x if observed is None else self.fill(x, observed)
+        location, log_noise = self.split(outputs)
+        log_density, *slopes = self._density(location, log_noise, x)
+        loss = -self.constants.put_masses(log_density, x)
+        weights = self.constants.hide(-sample_weights[:, None])
+        if observed is not None:
+            loss, weights = torch.where(observed, loss, 0.0), weights * observed
+        by_location, by_noise = (slope * weights for slope in slopes)
+        by_outputs = self.noise.backward(by_noise, log_noise, outputs)
+        return loss.sum(-1), torch.cat((by_location, *by_outputs), -1)
 
     def cell_density(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return log-densities in the units of `X`: of atoms, mass over resolution."""
-        low, high = (edge.to(outputs.dtype) for edge in self._edges(x))
-        precision = torch.exp(-self.noise())
+        return self._density(*self.split(outputs), x)[0]
+
+    def _density(
+        self, location: Tensor, log_noise: Tensor, x: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log-densities, and their slopes by location and by log-noise."""
+        precision = torch.exp(-log_noise)
+        deviations = (x - location) * precision
+        squares = deviations.square()
+        low, high, log_slopes = self._places(x)
+        constant = log_noise + 0.5 * math.log(2.0 * math.pi)
+        density = log_slopes - 0.5 * squares - constant
+        if not self.has_atoms:
+            return density, deviations * precision, squares - 1.0
         is_atom = low < high
         # Intervals of others are any that have a mass.
         ends = torch.where(is_atom, low, -1.0), torch.where(is_atom, high, 1.0)
-        mass = log_mass(*((end - outputs) * precision for end in ends))
-        mass = mass - self.resolution.log().to(outputs.dtype)
-        density = super().cell_density(outputs, x) + self._log_slopes(x)
-        return torch.where(is_atom, mass, density)
+        low, high = ((end - location) * precision for end in ends)
+        mass = log_mass(low, high)
+        by_location, by_noise = slopes_of_mass(low, high, mass)
+        return (
+            torch.where(is_atom, mass - self.resolution.log().to(mass), density),
+            torch.where(is_atom, by_location, deviations) * precision,
+            torch.where(is_atom, by_noise, squares - 1.0),
+        )
 
-    def _places(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the first value not below each score (B, D), and the scores, (D, B).
+    def _places(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return where scores (B, D) lie among those that are known, (B, D) each.
 
-        Scores are lowered by the rounding of float32, so that one that is a value's
-        does not count as the next one's.
+        For the model's rows, whose atoms have the middle of their scores: the scores
+        between which an atom lies, equal ones of others, and the logarithm of how fast
+        scores rise with cells there. Scores are lowered by the rounding of float32, so
+        that one that is a value's does not count as the next one's.
         """
         scores = (x - ROUNDING * (1.0 + x.abs())).double().T.contiguous()
-        found = torch.searchsorted(self.high, scores)
-        return found.clamp_max(self.high.shape[1] - 1), scores
-
-    def _edges(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the scores between which an atom lies, (B, D); equal ones of others.
-
-        For the model's rows, whose atoms have the middle of their scores.
-        """
-        found, scores = self._places(x)
+        found = torch.searchsorted(self.high, scores).clamp_(1, SIZE - 1)
         low, high = self.low.gather(1, found), self.high.gather(1, found)
+        log_slopes = self._log_slopes().gather(1, found - 1)
         high = torch.where(low <= scores, high, low)
-        return low.T, high.T
+        low, high, log_slopes = (t.T.to(x.dtype) for t in (low, high, log_slopes))
+        return low, high, self.constants.hide(log_slopes)
 
-    def _log_slopes(self, x: Tensor) -> Tensor:
-        """Return the logarithm of how fast scores rise with cells, (B, D)."""
-        found = self._places(x)[0].clamp_min(1)
-        rise = self.low.gather(1, found) - self.high.gather(1, found - 1)
-        run = self.values.gather(1, found) - self.values.gather(1, found - 1)
+    def _log_slopes(self) -> Tensor:
+        """Return the logarithm of how fast scores rise between values, (D, SIZE - 1).
+
+        Zero where they do not.
+        """
+        rise = self.low[:, 1:] - self.high[:, :-1]
+        run = self.values.diff(dim=1)
         is_steep = (rise > 0.0) & (run > 0.0)
-        slopes = torch.where(is_steep, rise, 1.0) / torch.where(is_steep, run, 1.0)
-        return self.constants.hide(slopes.log().T.to(x.dtype))
+        return (rise / run).where(is_steep, 1.0).log()
 
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the most likely cells, float64."""
-        flat, std = self.location(outputs).reshape(-1, self.n_features), self.std()
-        modes = [self._modes(flat[:, j], j, std[j]) for j in range(self.n_features)]
-        return self.constants.put(torch.stack(modes, 1).reshape(outputs.shape))
+        shape = *outputs.shape[:-1], self.n_features
+        location, std = self.location(outputs), self.std(outputs).expand(shape)
+        flat = (t.reshape(-1, self.n_features).T for t in (location, std))
+        modes = [
+            self._modes(*each, j) for j, each in enumerate(zip(*flat, strict=True))
+        ]
+        return self.constants.put(torch.stack(modes, 1).reshape(shape))
 
-    def _modes(self, location: Tensor, j: int, std: Tensor) -> Tensor:
+    def _modes(self, location: Tensor, std: Tensor, j: int) -> Tensor:
         """Return the most likely values of a column, given where its scores lie."""
         values, low, high = self.values[j], self.low[j], self.high[j]
-        location = location[:, None]
+        location, std = location[:, None], std[:, None]
         # The most likely score of each slope, and its density in the units of X. Where
         # two slopes meet, the lower one counts.
         rise, run = low[1:] - high[:-1], values[1:] - values[:-1]
@@ -321,8 +346,8 @@ class NormalScoresModel(GaussianModel):
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return the cells of scores that are outputs + std * normal noise."""
         location = self.location(outputs)
-        scores = location + self.std() * normal(location, generator)
-        cells = cells_of_scores(TORCH, scores, self._moments())
+        scores = location + self.std(outputs) * normal(location, generator)
+        cells = cells_of_scores(TORCH, scores, self._breakpoints())
         # Over a power of ten: times its inverse is not the float nearest to a decimal.
         power = 10.0**self.places
         rounded = (cells * power).round() / power
@@ -351,6 +376,24 @@ def log_mass(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(is_narrow, density + width.log() + series, wide)
 
 
+def slopes_of_mass(a: Tensor, b: Tensor, log_mass: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how log_mass(a, b) changes as both move down, and as both grow in size.
+
+    These are (p(a) - p(b)) / mass and (a p(a) - b p(b)) / mass with the normal density
+    p. Both have the density at the end that is nearer to zero as a factor; what is left
+    is written without differences of nearly equal numbers.
+    """
+    middle, half = 0.5 * (a + b), 0.5 * (b - a)
+    size = middle.abs()
+    near, far = size - half, size + half
+    ratio = torch.exp(-0.5 * near.square() - 0.5 * math.log(2.0 * math.pi) - log_mass)
+    fall = -torch.expm1(-2.0 * size * half)
+    of_narrow = size * fall - half * (2.0 - fall)
+    of_wide = near - far * (1.0 - fall)
+    by_size = ratio * torch.where(half < 1.0, of_narrow, of_wide)
+    return torch.sign(middle) * ratio * fall, by_size
+
+
 class NormalScores(Likelihood):
     r"""Real-valued columns of any distribution: skewed, heavy-tailed, with many zeros.
 
@@ -376,9 +419,9 @@ class NormalScores(Likelihood):
 
     Parameters
     ----------
-    noise : {"shared", "column"} or float, default="column"
+    noise : {"shared", "column", "decoder"} or float, default="decoder"
         `"shared"` learns one noise for the scores of all columns, `"column"` one for
-        each. A number is the standard deviation of scores, not learned.
+        each, and `"decoder"` one that differs among rows, as in `Gaussian`. A number is the standard deviation of scores, not learned.
 
     See Also
     --------
@@ -398,9 +441,9 @@ class NormalScores(Likelihood):
     """
 
     _model = NormalScoresModel
-    _parameter_constraints: dict = {"noise": NOISE}
+    _parameter_constraints: dict = {"noise": NOISE_OF_ROWS}
 
-    def __init__(self, noise: str | float = "column") -> None:
+    def __init__(self, noise: str | float = "decoder") -> None:
         self.noise = noise
 
     def admits(self, low: float, high: float) -> bool:

@@ -43,7 +43,7 @@ class StandardizedModel(LikelihoodModel):
         self, n_features: int, noise: str | float, scaling: str = "column"
     ) -> None:
         super().__init__()
-        self.n_features = self.n_inputs = self.n_outputs = n_features
+        self.n_features = self.n_inputs = n_features
         self.scaling = scaling
         self.add_statistics(unit=1.0, loc=0.0, scale=1.0)
         if scaling == "inputs":
@@ -51,6 +51,9 @@ class StandardizedModel(LikelihoodModel):
             self.linear_start_is_exact = False
             self.add_statistics(share=1.0)
         self.noise = Noise(noise, n_features)
+        self.n_outputs = n_features + self.noise.n_outputs
+        if self.noise.n_outputs:
+            self.linear_start_is_exact = False
         self.constants = Constants(n_features)
 
     def fit_statistics(self, rows: Rows) -> None:
@@ -87,6 +90,17 @@ class StandardizedModel(LikelihoodModel):
         with np.errstate(over="ignore"):
             return np.minimum(rms * (largest / unit), LARGEST_RATIO)
 
+    def split(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs (..., D), and the logarithm of the noise around them.
+
+        The noise is of shape (1,) or (D,), or that of outputs where it differs among
+        rows.
+        """
+        if not self.noise.n_outputs:
+            return outputs, self.noise()
+        location, of_noise = outputs.chunk(2, dim=-1)
+        return location, self.noise(of_noise)
+
     def _share(self) -> Tensor:
         """Return what the encoder sees of each standardized column, (D,)."""
         return self.share if self.scaling == "inputs" else torch.ones_like(self.scale)
@@ -102,7 +116,7 @@ class StandardizedModel(LikelihoodModel):
 
     def link_arrays(self) -> dict[str, Any]:
         """Return magnitude, location and scale of each column."""
-        return self._moments()
+        return self._moments() | (self.noise.arrays() if self.noise.n_outputs else {})
 
     def _moments(self) -> dict[str, Any]:
         return {"unit": self.unit, "loc": self.loc, "scale": self.scale}
@@ -134,20 +148,31 @@ class StandardizedModel(LikelihoodModel):
 
     def residual(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return rows minus their expectation, in units of what the encoder sees."""
+        outputs = outputs[..., : self.n_features]
         return self.constants.hide(x - outputs) * self._share().to(outputs.dtype)
 
     def location(self, outputs: Tensor) -> Tensor:
         """Return the outputs in the units of `transform`, float64."""
-        return affine(TORCH, outputs, self._moments())
+        return affine(TORCH, outputs[..., : self.n_features], self._moments())
 
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the outputs in the units of `X`, float64."""
         return self.constants.put(self.location(outputs))
 
-    def std(self) -> Tensor:
-        """Return the noise in the units of `transform`, (D,), float64."""
-        std = torch.exp(self.noise().double()) * self.scale * self.unit
+    def std(self, outputs: Tensor | None = None) -> Tensor:
+        """Return the noise in the units of `transform`, float64.
+
+        Of columns (D,), or where it differs among rows (..., D) at outputs.
+        """
+        log_noise = self.noise() if outputs is None else self.split(outputs)[1]
+        std = torch.exp(log_noise.double()) * self.scale * self.unit
         return std.clamp_min(torch.finfo(std.dtype).tiny)
+
+    def noise_arrays(self) -> dict[str, Tensor]:
+        """Return what a link needs of the noise: `std`, or its unit and the rest."""
+        if not self.noise.n_outputs:
+            return {"std": self.std()}
+        return {"std": self.scale * self.unit, **self.noise.arrays()}
 
     def linearized(self) -> Linearization:
         """Return zeros, and outputs in the units of the inputs."""
@@ -155,7 +180,8 @@ class StandardizedModel(LikelihoodModel):
         share = self._share()
         slope = torch.where(self.constants.varies, share, torch.inf)
         least_noise = float(self.noise.least_variance() * share.square().min())
-        return Linearization(zeros, zeros, slope, least_noise=least_noise)
+        linearization = Linearization(zeros, zeros, slope, least_noise=least_noise)
+        return linearization.with_outputs_apart(self.noise.n_outputs)
 
     def start_noise(self, variances: Tensor) -> None:
         """Set learned noise to the root of the residual variances."""

@@ -123,7 +123,7 @@ class _StudentTModel(StandardizedModel):
         df = self.degrees().expand_as(loc)
         chi_squared = 2.0 * gamma(0.5 * df, generator)
         t = normal(loc, generator) * torch.sqrt(df / chi_squared)
-        return self.constants.put(loc + self.std() * t)
+        return self.constants.put(loc + self.std(outputs) * t)
 
     def start_noise(self, variances: Tensor) -> None:
         """Set the learned scale to what gives the residual variances."""

@@ -149,7 +149,9 @@ def best_number(
     """Return the number of components whose linear start has the least held-out loss.
 
     Or the least number that is as good, within `TOLERANCE`. One less than there are
-    inputs is tried too, but no more: something has to be noise.
+    inputs is tried too, but no more: something has to be noise. Where cells are
+    missing it is at least half the number of columns, since a linear encoder then is
+    the farther from exact the more components there are.
 
     Parameters
     ----------
@@ -163,6 +165,9 @@ def best_number(
     numbers = {min(number, most) for number in NUMBERS}
     if most <= model.n_components:
         numbers.add(most)
+    if model.sees_missing:
+        least = min(max(1, likelihood.n_features // 2), max(numbers))
+        numbers = {max(number, least) for number in numbers}
     if not model.encoder.path.has_map:
         return max(numbers)
     axes = principal_axes(model, train, model.n_components)
