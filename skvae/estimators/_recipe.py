@@ -52,8 +52,8 @@ DENSITY_PACE = Pace(most_epochs=1000)
 """Densities of small tables still rise after 300 epochs."""
 
 GAPS_PACE = Pace(2000, 0.006, most_epochs=150, batch_size=256, hidden_fraction=0.5)
-"""With 8 draws it gives the errors of imputation of 128 rows, 300 epochs and 20 draws in
-a third of the time, in the mean over ten tables."""
+"""With 8 draws it gives the errors of 128 rows, 300 epochs and 20 draws in a third of
+the time, in the mean over ten tables."""
 
 GAPS_OBJECTIVE = IWAE(n_draws=8)
 """No encoder is exact for every pattern of missing cells; this bound needs none."""

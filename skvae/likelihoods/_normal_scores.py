@@ -295,32 +295,28 @@ class NormalScoresModel(GaussianModel):
         scores = (x - ROUNDING * (1.0 + x.abs())).double().T.contiguous()
         found = torch.searchsorted(self.high, scores).clamp_(1, SIZE - 1)
         low, high = self.low.gather(1, found), self.high.gather(1, found)
-        log_slopes = self._log_slopes().gather(1, found - 1)
+        log_slopes = self._slopes().gather(1, found - 1).log()
         high = torch.where(low <= scores, high, low)
         low, high, log_slopes = (t.T.to(x.dtype) for t in (low, high, log_slopes))
         return low, high, self.constants.hide(log_slopes)
 
-    def _log_slopes(self) -> Tensor:
-        """Return the logarithm of how fast scores rise between values, (D, SIZE - 1).
-
-        Zero where they do not.
-        """
+    def _slopes(self) -> Tensor:
+        """Return how fast scores rise between values, (D, SIZE - 1), or 1."""
         rise = self.low[:, 1:] - self.high[:, :-1]
         run = self.values.diff(dim=1)
         is_steep = (rise > 0.0) & (run > 0.0)
-        return (rise / run).where(is_steep, 1.0).log()
+        return (rise / run).where(is_steep, 1.0)
 
     def mode(self, outputs: Tensor) -> Tensor:
         """Return the most likely cells, float64."""
         shape = *outputs.shape[:-1], self.n_features
         location, std = self.location(outputs), self.std(outputs).expand(shape)
         flat = (t.reshape(-1, self.n_features).T for t in (location, std))
-        modes = [
-            self._modes(*each, j) for j, each in enumerate(zip(*flat, strict=True))
-        ]
+        each = enumerate(zip(*flat, self._slopes(), strict=True))
+        modes = [self._modes(j, *column) for j, column in each]
         return self.constants.put(torch.stack(modes, 1).reshape(shape))
 
-    def _modes(self, location: Tensor, std: Tensor, j: int) -> Tensor:
+    def _modes(self, j: int, location: Tensor, std: Tensor, slope: Tensor) -> Tensor:
         """Return the most likely values of a column, given where its scores lie."""
         values, low, high = self.values[j], self.low[j], self.high[j]
         location, std = location[:, None], std[:, None]
@@ -329,7 +325,6 @@ class NormalScoresModel(GaussianModel):
         rise, run = low[1:] - high[:-1], values[1:] - values[:-1]
         score = location.clamp(high[:-1] + 1e-9 * rise, low[1:])
         is_slope = (rise > 0.0) & (run > 0.0)
-        slope = torch.where(is_slope, rise, 1.0) / torch.where(is_slope, run, 1.0)
         constant = std.log() + 0.5 * math.log(2.0 * math.pi)
         density = slope.log() - 0.5 * ((score - location) / std).square() - constant
         at_slopes = values[:-1] + (score - high[:-1]) / slope
@@ -421,7 +416,8 @@ class NormalScores(Likelihood):
     ----------
     noise : {"shared", "column", "decoder"} or float, default="decoder"
         `"shared"` learns one noise for the scores of all columns, `"column"` one for
-        each, and `"decoder"` one that differs among rows, as in `Gaussian`. A number is the standard deviation of scores, not learned.
+        each, and `"decoder"` one that differs among rows, as in `Gaussian`. A number
+        is the standard deviation of scores, not learned.
 
     See Also
     --------
