@@ -29,7 +29,7 @@ IMPUTING = {
     "validation_fraction": 0.1,
     "batch_size": 256,
     "learning_rate": 0.006,
-    "likelihood": Gaussian(noise="column"),
+    "likelihood": Gaussian(noise="decoder"),
 }
 """What the default model of the imputer has other than `VAETransformer`."""
 

@@ -424,7 +424,7 @@ def test_normal_scores_draw_what_the_column_has():
     )
     model = _fitted_scores(X)
     model.start_noise(torch.ones(3).double())
-    outputs = torch.zeros((n, 3)).double()
+    outputs = torch.zeros((n, model.n_outputs)).double()
     draws = model.draw(outputs, torch.Generator().manual_seed(0)).detach().numpy()
     # Frequencies of two samples differ by less with probability 0.9999.
     assert abs((draws[:, 0] == 0.0).mean() - (pay == 0.0).mean()) < 3.9 / np.sqrt(n)
@@ -441,7 +441,7 @@ def test_normal_scores_of_cells_between_atoms_are_those_of_the_nearest():
     asked = np.array([[-7.0], [0.4], [0.6], [2.4], [2.6], [50.0]])
     nearest = np.array([[0.0], [0.0], [1.0], [1.0], [4.0], [4.0]])
     assert_allclose(model.prepare(asked), model.prepare(nearest))
-    log_prob = _log_prob(model, nearest, torch.zeros((6, 1)).double())
+    log_prob = _log_prob(model, nearest, torch.zeros((6, 2)).double())
     assert torch.isfinite(log_prob).all()
     # Masses of three levels, over the least difference.
     assert_allclose(log_prob[[0, 2, 4]].exp().sum(), 1.0)
