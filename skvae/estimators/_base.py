@@ -294,12 +294,10 @@ class LatentTransformer(
         )
         if self._is_resumed:
             return self._resumed_model(architecture)
-        seed, likelihoods = (
-            seed_from(self.random_state),
-            (known.likelihood, *known.others),
-        )
-        compared_by = objective.for_density()
-        begun = begin(architecture, likelihoods, rows, split, compared_by, seed)
+        seed = seed_from(self.random_state)
+        likelihoods = known.likelihood, *known.others
+        given = likelihoods, rows, split, objective.for_density()
+        begun = begin(architecture, *given, seed)
         said = {"_architecture": begun.architecture, "_start": begun.start}
         return begun.model, {**said, "_seed": seed}
 

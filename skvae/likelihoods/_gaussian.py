@@ -50,20 +50,15 @@ class GaussianModel(StandardizedModel):
         deviations = (location - x).mul_(hide(precision))
         squares = torch.linalg.vecdot(deviations, deviations)
         loss = 0.5 * squares + constant.to(squares.dtype)
-        counted = 1.0 if observed is None else observed.to(squares.dtype)
-        by_outputs = []
-        if self.noise.n_outputs:
-            by_noise = hide(weights * (counted - deviations.square()))
-            by_outputs = self.noise.backward(by_noise, log_noise, outputs)
-        elif len(log_noise) == 1:
+        if self.noise.is_shared:
             n_varying = self.n_features - self.n_constant
             n_cells = n_varying if observed is None else hide(observed).sum(-1)
             self.noise.add_gradient(sample_weights @ (n_cells - squares), log_noise)
-        else:
-            by_noise = hide(sample_weights @ (counted - deviations.square()))
-            self.noise.add_gradient(by_noise, log_noise)
+            return loss, deviations.mul_(precision * weights)
+        counted = 1.0 if observed is None else observed.to(squares.dtype)
+        by_noise = hide(weights * (counted - deviations.square()))
         by_location = deviations.mul_(precision * weights)
-        return loss, torch.cat((by_location, *by_outputs), -1)
+        return loss, self.noise.joined(by_location, by_noise, log_noise, outputs)
 
     def _constant(self, log_noise: Tensor, x: Tensor, observed: Where) -> Tensor:
         """Return what losses of cells are at their mode, summed over each row."""

@@ -39,6 +39,8 @@ class Noise(nn.Module):
 
     Attributes
     ----------
+    is_shared : bool
+        Whether one noise is learned for all columns.
     n_outputs : int
         Number of outputs of the decoder that say what the noise is.
     """
@@ -48,8 +50,8 @@ class Noise(nn.Module):
 
     def __init__(self, noise: str | float, n_features: int) -> None:
         super().__init__()
-        self.noise = noise
-        size = 1 if noise == "shared" else n_features
+        self.noise, self.is_shared = noise, noise == "shared"
+        size = 1 if self.is_shared else n_features
         self.n_outputs = n_features if noise == "decoder" else 0
         log_std = torch.zeros(size, dtype=torch.float32)
         if isinstance(noise, str):
@@ -79,35 +81,30 @@ class Noise(nn.Module):
         """Return the least variance of a column, ()."""
         return self.log_floor.min().exp() + math.exp(-2.0 * LARGEST_LOG_STD)
 
-    def backward(
-        self, by_noise: Tensor, log_noise: Tensor, outputs: Tensor
-    ) -> list[Tensor]:
-        """Add to the gradient of `log_std`; return that of the outputs of the noise.
+    def joined(
+        self, by_location: Tensor, by_noise: Tensor, log_noise: Tensor, outputs: Tensor
+    ) -> Tensor:
+        """Return the gradient by outputs of the decoder; add that of `log_std`.
 
         Parameters
         ----------
-        by_noise : Tensor of shape (B, D)
-            The gradient by the logarithm of the noise of each cell.
+        by_location, by_noise : Tensor of shape (B, D)
+            The gradients by what cells lie around, and by the logarithm of their noise.
         log_noise : Tensor of shape (1,), (D,) or (B, D)
             What a call gave.
         outputs : Tensor of shape (B, D) or (B, 2 D)
-
-        Returns
-        -------
-        by_outputs : list of Tensor of shape (B, D)
-            Empty where the decoder does not give the noise.
         """
         if not self.n_outputs:
-            total = by_noise.sum() if len(log_noise) == 1 else by_noise.sum(0)
+            total = by_noise.sum() if self.is_shared else by_noise.sum(0)
             self.add_gradient(total, log_noise)
-            return []
-        way = torch.tanh(outputs[:, -self.n_outputs :] / LARGEST_LOG_FACTOR)
+            return by_location
+        way = torch.tanh(outputs[:, self.n_outputs :] / LARGEST_LOG_FACTOR)
         learned = self.log_std + LARGEST_LOG_FACTOR * way
         inside = learned.abs() <= LARGEST_LOG_STD
         by_learned = by_noise * torch.exp(2.0 * (learned - log_noise)) * inside
         if self.log_std.grad is not None:
             self.log_std.grad.add_(by_learned.sum(0))
-        return [by_learned * (1.0 - way.square())]
+        return torch.cat((by_location, by_learned * (1.0 - way.square())), -1)
 
     def add_gradient(self, by_noise: Tensor, log_noise: Tensor) -> None:
         """Add to the gradient of `log_std`, given the gradient by a call's result."""
@@ -125,7 +122,7 @@ class Noise(nn.Module):
             self.log_std.copy_(log_std.clamp(-20.0, 20.0))
             return
         floor = torch.from_numpy(least).square()
-        if self.noise == "shared":
+        if self.is_shared:
             floor = floor.min().reshape(1)
         # Learned noise is never zero, and counts towards the floor.
         floor = (floor - math.exp(-2.0 * LARGEST_LOG_STD)).clamp_min(0.0)
@@ -136,7 +133,7 @@ class Noise(nn.Module):
         """Set learned noise to the root of residual variances (D,)."""
         if not isinstance(self.noise, str):
             return
-        if self.noise == "shared":
+        if self.is_shared:
             variances = variances.mean().reshape(1)
         learned = (variances - self.log_floor.to(variances).exp()).clamp_min(1e-12)
         log_std = 0.5 * learned.log()

@@ -253,8 +253,8 @@ class NormalScoresModel(GaussianModel):
         if observed is not None:
             loss, weights = torch.where(observed, loss, 0.0), weights * observed
         by_location, by_noise = (slope * weights for slope in slopes)
-        by_outputs = self.noise.backward(by_noise, log_noise, outputs)
-        return loss.sum(-1), torch.cat((by_location, *by_outputs), -1)
+        gradient = self.noise.joined(by_location, by_noise, log_noise, outputs)
+        return loss.sum(-1), gradient
 
     def cell_density(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return log-densities in the units of `X`: of atoms, mass over resolution."""
