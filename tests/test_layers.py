@@ -26,6 +26,7 @@ IMPORTED_WHERE_USED = {
     "sklearn.model_selection",
     "sklearn.neighbors",
     "sklearn.preprocessing",
+    "zuko.flows",
 }
 """What is slow to import, or need not be installed: imported inside functions only."""
 

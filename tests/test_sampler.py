@@ -1,6 +1,8 @@
 """Distributions of z that are fitted after training, and what is drawn from them."""
 
 import pickle
+import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from skvae import VAETransformer
 from skvae.priors import (
     Aggregate,
     AggregatePosterior,
+    Flow,
     Mixture,
     Normal,
     Point,
@@ -21,7 +24,8 @@ from skvae.priors import (
 )
 
 X = load_iris().data
-SAMPLERS = [Mixture(3), Mixture(3, "tied"), Mixture(), AggregatePosterior()]
+FLOW = Flow(2, 32)
+SAMPLERS = [Mixture(3), Mixture(3, "tied"), Mixture(), AggregatePosterior(), FLOW]
 
 
 def aggregate(n, n_groups=3, std=0.3, seed=0):
@@ -34,6 +38,7 @@ def aggregate(n, n_groups=3, std=0.3, seed=0):
     return Aggregate(Normal(), outputs, torch.ones(n)), centers
 
 
+@cache
 def fitted(spec, n=300, **params):
     rows, _ = aggregate(n, **params)
     checked, _ = aggregate(100, seed=1, **params)
@@ -113,6 +118,28 @@ def test_tied_clusters_have_one_covariance():
     assert not np.array_equal(*fitted(Mixture(2, "full"))[1].roots().detach())
 
 
+def test_flow_is_bent_where_one_normal_distribution_is_straight():
+    rows, _ = aggregate(200, seed=2)
+    z = rows.draw(2000, seed=3)
+    normal, flow = (fitted(spec)[1].double() for spec in (Mixture(1), FLOW))
+    gain = (flow.log_prob(z) - normal.log_prob(z)).mean()
+    assert gain > 0.3
+
+
+@pytest.mark.usefixtures("untouched")
+def test_flow_follows_its_seed_and_touches_nothing():
+    z = torch.zeros((1, 2))
+    models = [fitted(spec, 50)[1] for spec in (FLOW, clone(FLOW))]
+    values = [float(model.log_prob(z)) for model in models]
+    assert values[0] == values[1]
+
+
+def test_flow_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "zuko.flows", None)
+    with pytest.raises(ImportError, match=r"pip install 'skvae\[flow\]'"):
+        FLOW.build(2)
+
+
 def test_kept_posteriors_are_at_most_as_many_as_asked():
     assert fitted(AggregatePosterior())[0].n_rows == 300
     spec, model = fitted(AggregatePosterior(50))
@@ -132,7 +159,7 @@ def test_prior_has_nothing_to_fit():
     assert model.is_standard_normal
 
 
-@pytest.mark.parametrize("sampler", ["prior", "mixture", "posterior", Mixture(2)])
+@pytest.mark.parametrize("sampler", ["prior", "mixture", "posterior", Mixture(2), FLOW])
 def test_fitted_sampler_survives_pickling(sampler):
     vae = tiny(sampler=sampler).fit(X)
     again = pickle.loads(pickle.dumps(vae))

@@ -1,6 +1,7 @@
 """p(z), and the families of q(z given x): distributions of latent variables."""
 
 from skvae.priors._aggregate import Aggregate
+from skvae.priors._flow import Flow
 from skvae.priors._kept import AggregatePosterior
 from skvae.priors._mixture import Mixture
 from skvae.priors._names import PRIORS as PRIORS
@@ -15,6 +16,7 @@ from skvae.priors._priors import NoPrior, Prior, PriorModel, StandardNormal
 __all__ = [
     "Aggregate",
     "AggregatePosterior",
+    "Flow",
     "Mixture",
     "NoPrior",
     "Normal",
