@@ -118,7 +118,7 @@ def test_models_of_copies_are_as_good_as_those_of_training_rows():
     for target in ("color", "size", "on"):
         comparison = compare_rows(real, train, train=train, target=target)
         assert comparison.skill == comparison.skill_train
-    assert compare_rows(real, train, train=train, target="color").skill > 0.2
+        assert comparison.skill > 0.2 or target != "color"
 
 
 def test_models_of_rows_without_structure_have_no_skill():

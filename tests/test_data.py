@@ -16,9 +16,8 @@ def load_table(folder, name):
     return np.genfromtxt(path, delimiter=",", skip_header=1)
 
 
-@pytest.mark.parametrize("name", ["concrete", "wine_red"])
-def test_defaults_beat_pca_on_held_out_rows(data_folder, name):
-    train, test = train_test_split(load_table(data_folder, name), random_state=0)
+def test_defaults_beat_pca_on_held_out_rows(data_folder):
+    train, test = train_test_split(load_table(data_folder, "concrete"), random_state=0)
     scaler = StandardScaler().fit(train)
     pca = PCA(2).fit(scaler.transform(train))
     theirs = pca.score(scaler.transform(test)) - np.log(scaler.scale_).sum()

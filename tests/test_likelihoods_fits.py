@@ -113,7 +113,7 @@ def test_fit_of_noise_that_differs_among_rows_finds_where_it_is():
 def test_fit_of_zero_inflated_counts_tells_zeros_apart():
     X = RNG.poisson(4.0 * RATE) * (RNG.random(A.shape) < 0.7).astype(float)
     specs = Poisson(), NegativeBinomial(), ZeroInflatedNegativeBinomial()
-    scores = [_fit(spec, X[:300], 400).score(X[300:]) for spec in specs]
+    scores = [_fit(spec, X[:300], 200).score(X[300:]) for spec in specs]
     assert scores[0] + 1.0 < scores[1] < scores[2] - 1.0
 
 
