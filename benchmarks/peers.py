@@ -112,6 +112,29 @@ def encdr(problem):
     return {"train": train, "test": test, "back": back, **seconds}
 
 
+def deep_rows(problem):
+    """Draw rows from a network of ctgan for tables."""
+    import ctgan
+    import generation
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(problem.seed)
+    np.random.seed(problem.seed)  # noqa: NPY002
+    frame = generation.framed(problem.X, problem.coded)
+    names = list(frame.columns[problem.coded])
+    model = getattr(ctgan, str(problem.model))(enable_gpu=False)
+
+    def drawn():
+        model.fit(frame, names)
+        return model.sample(problem.n)
+
+    rows, seconds = timed(drawn)
+    for name in names:
+        rows[name] = rows[name].str[1:]
+    return {"rows": rows.to_numpy(float), "cpu": seconds["cpu"]}
+
+
 def outliers(problem):
     """Fit a detector of pyod; `outlyingness` is large for outliers."""
     import torch

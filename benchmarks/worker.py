@@ -19,7 +19,7 @@ import numpy as np
 
 PACKAGES = (
     *("skvae", "torch", "sklearn", "numpy", "pyod", "pythae", "encdr", "umap"),
-    *("jax", "keras", "lightning", "skorch"),
+    *("jax", "keras", "lightning", "skorch", "ctgan"),
 )
 
 
