@@ -115,10 +115,13 @@ def test_distances_of_rows_are_those_of_standardized_cells():
 
 def test_models_of_copies_are_as_good_as_those_of_training_rows():
     train, real = _table(400), _table(200)
-    for target in ("color", "size", "on"):
-        comparison = compare_rows(real, train, train=train, target=target)
+    color, *others = (
+        compare_rows(real, train, train=train, target=target)
+        for target in ("color", "size", "on")
+    )
+    for comparison in (color, *others):
         assert comparison.skill == comparison.skill_train
-        assert comparison.skill > 0.2 or target != "color"
+    assert color.skill > 0.2
 
 
 def test_models_of_rows_without_structure_have_no_skill():

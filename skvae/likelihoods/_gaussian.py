@@ -89,8 +89,9 @@ class Gaussian(Likelihood):
     noise : {"shared", "column", "decoder"} or float, default="shared"
         `"shared"` learns one noise for all standardized columns, `"column"` one for
         each. With `"decoder"` it also differs among rows: the decoder gives a factor
-        of the column's noise, from 0.22 to 4.5, beside the mean. A number is the
-        standard deviation in the units of `X`, not learned.
+        of the column's noise, from 0.22 to 4.5, beside the mean, and probabilistic PCA
+        is an approximate start. A number is the standard deviation in the units of
+        `X`, not learned.
     scaling : {"column", "shared", "inputs", "auto"}, default="column"
         `"column"` standardizes each column by itself, so that units do not matter.
         `"shared"` divides all columns by one number, which keeps their relative

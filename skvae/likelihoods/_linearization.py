@@ -40,18 +40,14 @@ class Linearization(NamedTuple):
     source: Tensor | None = None
     least_noise: float = 0.0
 
-    def with_outputs_apart(self, n: int) -> "Linearization":
-        """Return this with n more outputs, at zero, which z does not move.
-
-        There are as many as inputs, or none.
-        """
-        if not n:
-            return self
-        zeros = torch.zeros_like(self.outputs)
-        column = torch.arange(n, device=zeros.device)
+    def with_outputs_apart(self, outputs: Tensor) -> "Linearization":
+        """Return this with as many more outputs, which z does not move."""
+        zeros = torch.zeros_like(outputs)
+        column = torch.arange(len(outputs), device=outputs.device)
         return self._replace(
-            outputs=torch.cat((self.outputs, zeros)),
+            outputs=torch.cat((self.outputs, outputs)),
             slope=torch.cat((self.slope + zeros, zeros + torch.inf)),
+            scale=(self.scale + zeros).repeat(2),
             source=column.repeat(2),
         )
 

@@ -65,12 +65,11 @@ class Noise(nn.Module):
     def forward(self, outputs: Tensor | None = None) -> Tensor:
         """Return the logarithm of the standard deviation, (1,) or (D,).
 
-        At outputs (..., D) of the decoder, (..., D): None leaves out what differs
-        among rows.
+        At outputs (..., D) of the decoder that are of the noise, (..., D): None leaves
+        out what differs among rows.
         """
         if not isinstance(self.noise, str):
             return self.log_std
-        outputs = None if outputs is None or not self.n_outputs else outputs
         return log_noise(TORCH, outputs, self.arrays())
 
     def arrays(self) -> dict[str, Tensor]:

@@ -181,7 +181,8 @@ class StandardizedModel(LikelihoodModel):
         slope = torch.where(self.constants.varies, share, torch.inf)
         least_noise = float(self.noise.least_variance() * share.square().min())
         linearization = Linearization(zeros, zeros, slope, least_noise=least_noise)
-        return linearization.with_outputs_apart(self.noise.n_outputs)
+        has_more = self.noise.n_outputs > 0
+        return linearization.with_outputs_apart(zeros) if has_more else linearization
 
     def start_noise(self, variances: Tensor) -> None:
         """Set learned noise to the root of the residual variances."""

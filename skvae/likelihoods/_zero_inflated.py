@@ -100,14 +100,8 @@ class _ZeroInflatedModel(NegativeBinomialModel):
 
     def linearized(self) -> Linearization:
         """Return logarithms of the means, and the log-odds, which z does not move."""
-        counts = super().linearized()
-        column = torch.arange(self.n_features, device=self.rate.device)
-        return counts._replace(
-            outputs=torch.cat((self.log_rate, self.log_odds)),
-            slope=torch.cat((counts.slope, torch.full_like(self.rate, torch.inf))),
-            scale=counts.scale.repeat(2),
-            source=column.repeat(2),
-        )
+        counts = super().linearized()._replace(outputs=self.log_rate)
+        return counts.with_outputs_apart(self.log_odds)
 
 
 class ZeroInflatedNegativeBinomial(CountsLikelihood):  # numpydoc ignore=PR02

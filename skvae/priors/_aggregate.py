@@ -8,6 +8,9 @@ from torch import Tensor
 from skvae._random import Stream, generator
 from skvae.priors._posterior import Posterior
 
+N_DRAWS, N_DRAWS_OF_A_ROW = 4096, 16
+"""Most draws of z that a sampler is fitted to, of all rows and of each in the mean."""
+
 
 class Aggregate(NamedTuple):
     r"""The aggregate posterior, :math:`q(z) = \sum_i w_i q(z \mid x_i)`.
@@ -50,6 +53,10 @@ class Aggregate(NamedTuple):
     def draw(self, n: int, seed: int) -> Tensor:
         """Return n draws of z, (n, K), float64, divided among rows by their weights."""
         return self._draw(self.spread(n), generator(seed, Stream.SAMPLER, n))
+
+    def some_draws(self, seed: int) -> Tensor:
+        """Return as many draws of z, (n, K), float64, as a sampler is fitted to."""
+        return self.draw(min(N_DRAWS, N_DRAWS_OF_A_ROW * self.n_rows), seed)
 
     def draw_each(self, seed: int, number: int) -> Tensor:
         """Return a draw of z for each row, (n, K), float64: one of several."""

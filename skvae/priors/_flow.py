@@ -12,8 +12,8 @@ from skvae._sklearn import Interval
 from skvae.priors._aggregate import Aggregate
 from skvae.priors._priors import Prior, PriorModel
 
-N_DRAWS, BATCH_SIZE = 4096, 256
-"""Draws of z from the posteriors of rows in an epoch, at most, and in a step."""
+BATCH_SIZE = 256
+"""Draws of z in a step."""
 
 MOST_STEPS, PATIENCE, LEARNING_RATE = 4000, 10, 2e-3
 """Limits of the fit: steps, and epochs without an improvement."""
@@ -29,6 +29,7 @@ class FlowModel(PriorModel):
 
     def __init__(self, n_components: int, n_transforms: int, n_units: int) -> None:
         super().__init__(n_components)
+        self.n_units = n_units
         try:
             from zuko.flows import NSF
         except ImportError as error:
@@ -44,7 +45,7 @@ class FlowModel(PriorModel):
     @property
     def width(self) -> int:
         # Knots and slopes of eight pieces of each component.
-        return 23 * self.n_components
+        return max(23 * self.n_components, self.n_units)
 
     def log_prob(self, z: Tensor) -> Tensor:
         standard = (z - self.center) / self.scale
@@ -69,8 +70,7 @@ class Flow(Prior):
     where :math:`f` consists of monotone rational-quadratic splines whose knots depend
     on other components [1]_. As a sampler it is fitted to draws from the posteriors of
     the training rows, after training, until draws from those of held-out rows become no
-    more likely. It takes minutes where a :class:`Mixture` takes seconds, and needs the
-    package zuko: ``pip install 'skvae[flow]'``.
+    more likely. It needs the package zuko: ``pip install 'skvae[flow]'``.
 
     Parameters
     ----------
@@ -104,7 +104,8 @@ class Flow(Prior):
         self._validate_params()
         # Layers start at numbers of torch's own generator, which is left as it was.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            # Those of other devices, which it would seed too, are not put back.
+            torch.default_generator.manual_seed(0)
             return FlowModel(n_components, self.n_transforms, self.n_units)
 
     def fitted(
@@ -119,7 +120,7 @@ class Flow(Prior):
 
 
 def _draws(rows: Aggregate, seed: int) -> Tensor:
-    return rows.draw(min(N_DRAWS, 16 * rows.n_rows), seed).float().clone()
+    return rows.some_draws(seed).float().clone()
 
 
 def _standardize(model: FlowModel, rows: Aggregate, seed: int) -> None:

@@ -12,9 +12,6 @@ from skvae.priors._aggregate import Aggregate
 from skvae.priors._em import fit_clusters
 from skvae.priors._priors import Prior, PriorModel
 
-N_DRAWS, N_DRAWS_OF_A_ROW = 4096, 16
-"""Most draws of z that a mixture is fitted to, of all rows and of each in the mean."""
-
 MOST_CLUSTERS = 128
 """Most clusters that are tried."""
 
@@ -142,7 +139,7 @@ class Mixture(Prior):
         self, train: Aggregate, held_out: Aggregate, seed: int
     ) -> tuple[Prior, PriorModel]:
         self._validate_params()
-        z, checked = (_draws(rows, seed) for rows in (train, held_out))
+        z, checked = (rows.some_draws(seed) for rows in (train, held_out))
         kind, is_any = self.covariance_type, self.covariance_type == "auto"
         tried = [
             each
@@ -172,10 +169,6 @@ class Mixture(Prior):
         most = max(1, min(MOST_CLUSTERS, n_rows // LEAST_ROWS_PER_CLUSTER))
         powers = range(int(math.log(most, FACTORS[kind])) + 1)
         return [FACTORS[kind] ** power for power in powers]
-
-
-def _draws(rows: Aggregate, seed: int) -> Tensor:
-    return rows.draw(min(N_DRAWS, N_DRAWS_OF_A_ROW * rows.n_rows), seed)
 
 
 def _fit(z: Tensor, n_clusters: int, kind: str, seed: int) -> MixtureModel:
