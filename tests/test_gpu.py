@@ -6,8 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from skvae import AutoencoderTransformer, VAETransformer
-from skvae.likelihoods import Bernoulli, Gaussian
+from skvae import (
+    AutoencoderTransformer,
+    VAEImputer,
+    VAEOutlierDetector,
+    VAETransformer,
+)
+from skvae.likelihoods import (
+    Bernoulli,
+    Columns,
+    Gaussian,
+    LogNormal,
+    NormalScores,
+    StudentT,
+)
 from skvae.schedules import OneCycle
 from skvae.training._optimizers import Adam
 from skvae.training._replay import Replayed, record_cuda_graph
@@ -41,6 +53,76 @@ def test_gpu_fit_loads_and_answers_on_the_cpu(cls, likelihood, iris, monkeypatch
     again = pickle.loads(text)
     assert again.device_ == "cpu"
     np.testing.assert_allclose(again.transform(X), fitted.transform(X), atol=1e-9)
+
+
+LIKELIHOODS = [
+    Gaussian(),
+    Gaussian(noise="decoder"),
+    StudentT(),
+    NormalScores(),
+    LogNormal(),
+    Columns([("bernoulli", [0]), (NormalScores(), [1, 2, 3])]),
+]
+SAMPLERS = ["auto", "prior", "mixture", "posterior"]
+
+
+def answers_of(fitted, X, gappy):
+    """Return what a fitted estimator says of rows."""
+    return {
+        "transform": fitted.transform(X),
+        "inverse": fitted.inverse_transform(fitted.transform(X)),
+        "score": fitted.score_samples(X),
+        "impute": fitted.impute(gappy),
+        "sample": fitted.sample(20, random_state=0, kind="mean"),
+        "given": fitted.sample(3, random_state=0, given=gappy[:2]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "sampler"),
+    [*((one, "auto") for one in LIKELIHOODS), *((Gaussian(), s) for s in SAMPLERS[1:])],
+    ids=repr,
+)
+def test_gpu_answers_are_those_of_the_cpu(likelihood, sampler, iris, monkeypatch):
+    X = iris.copy()
+    X[:, 0] = X[:, 0] > 5.8 if isinstance(likelihood, Columns) else X[:, 0]
+    gappy = X[::5].copy()
+    gappy[::2, 1] = gappy[1::2, 3] = np.nan
+    fitted = VAETransformer(
+        likelihood=likelihood,
+        sampler=sampler,
+        max_iter=3,
+        tol=None,
+        random_state=0,
+        device="cuda",
+    ).fit(X)
+    on_gpu = answers_of(fitted, X, gappy)
+    text = pickle.dumps(fitted)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    on_cpu = answers_of(pickle.loads(text), X, gappy)
+    for name in ("transform", "inverse", "score", "impute"):
+        np.testing.assert_allclose(on_gpu[name], on_cpu[name], atol=1e-6, err_msg=name)
+    # Each device has numbers of its own.
+    for name in ("sample", "given"):
+        assert on_gpu[name].shape == on_cpu[name].shape
+        assert np.isfinite(on_gpu[name]).all()
+
+
+@pytest.mark.parametrize("n_components", [2, "auto"])
+def test_gpu_fits_rows_with_missing_cells(n_components, iris):
+    X = iris.copy()
+    X[::3, 1] = X[1::4, 2] = np.nan
+    fitted = VAETransformer(n_components, max_iter=3, tol=None, device="cuda").fit(X)
+    assert np.isfinite(fitted.impute(X)).all()
+
+
+def test_gpu_imputer_and_detector_answer(iris):
+    X = iris.copy()
+    X[::3, 1] = np.nan
+    filled = VAEImputer(max_iter=3, random_state=0).fit_transform(X)
+    assert np.isfinite(filled).all()
+    detector = VAEOutlierDetector(max_iter=3, random_state=0).fit(iris)
+    assert np.isfinite(detector.score_samples(iris)).all()
 
 
 def test_gpu_fit_that_stays_linear_is_the_cpu_fit(iris):

@@ -65,7 +65,7 @@ def fit_sampler(
 def _gains(fitted: PriorModel, prior: PriorModel, rows: Aggregate, seed: int) -> bool:
     """Return whether z of rows is more likely than before, by more than chance."""
     z = torch.stack([rows.draw_each(seed, i) for i in range(N_DRAWS)]).to(prior.zeros)
-    gain = (fitted.log_prob(z) - prior.log_prob(z)).double().mean(0)
+    gain = (fitted.log_prob(z) - prior.log_prob(z)).double().mean(0).cpu()
     weights = rows.weights.double() / rows.weights.sum()
     mean = weights @ gain
     error = (weights @ (gain - mean).square() / rows.n_rows).sqrt()
