@@ -167,7 +167,7 @@ def test_gpu_steps_of_a_graph_are_the_eager_steps(
 
 def test_gpu_fit_that_was_stopped_is_taken_up(iris):
     params = {"max_iter": 6, "tol": None, "random_state": 0, "device": "cuda"}
-    whole = VAETransformer(**params).fit(iris)
+    whole = VAETransformer(learning_rate=OneCycle(), **params).fit(iris)
     parts = VAETransformer(learning_rate=Interrupted(), **params)
     with pytest.warns(UserWarning, match="interrupted by user"):
         parts.fit(iris)
