@@ -182,6 +182,16 @@ class LikelihoodModel(nn.Module):
         return 0
 
     @property
+    def input_columns(self) -> Tensor:
+        """The column that each input of the encoder shows, (n_inputs,)."""
+        return torch.arange(self.n_inputs) % self.n_features
+
+    @property
+    def output_columns(self) -> Tensor:
+        """The column that each output of the decoder is of, (n_outputs,)."""
+        return torch.arange(self.n_outputs) % self.n_features
+
+    @property
     def rounds_draws(self) -> bool:
         """Whether draws have no more decimal places than the cells of a column."""
         return False
