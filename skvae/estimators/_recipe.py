@@ -142,7 +142,8 @@ def resolve_networks(
     n_columns : int
         Number of columns of `X`.
     """
-    encoder, decoder = (as_network(params[k], k) for k in ("encoder", "decoder"))
+    encoder: Any = as_network(params["encoder"], "encoder")
+    decoder: Any = as_network(params["decoder"], "decoder")
     short = {name: params[name] for name in ("hidden_layer_sizes", "activation")}
     if encoder is None and decoder is None:
         encoder = Perceptron(**short)

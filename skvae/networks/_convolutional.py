@@ -1,6 +1,6 @@
 """Convolutional networks, for rows that are flat images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from numbers import Integral
 from typing import Any
@@ -16,6 +16,14 @@ from skvae.networks._perceptron import resolve_activation
 
 class _Convolutional(Network):
     """What the encoder and the decoder have in common: all but the direction."""
+
+    _model: Callable[..., nn.Module]
+    """Gets a layout, columns, the number of what is not an image, and a generator."""
+
+    @staticmethod
+    def _ends(n_in: int, n_out: int) -> tuple[int, int]:
+        """Return the numbers of values of images, and of what is not an image."""
+        raise NotImplementedError
 
     def __init__(
         self,
@@ -59,7 +67,7 @@ class _Convolutional(Network):
         (size,), (stride,) = self._counts("kernel_size"), self._counts("stride")
         if size % 2 == 0 or size < stride:
             raise ValueError(
-                "kernel_size must be odd and at least as large as stride, so that every "
+                "kernel_size must be odd and at least as large as stride, so that each "
                 f"pixel is seen. Got kernel_size={size} and stride={stride}."
             )
         activation = resolve_activation(self.activation)
@@ -83,9 +91,29 @@ class _Convolutional(Network):
                 raise ValueError(f"{name} must be positive integers. Got {given!r}.")
         return tuple(map(int, values))
 
-    def _of_columns(self, n: int) -> Tensor:
-        """Return the columns of n values, of whole images after each other."""
-        return torch.arange(n) % prod(self._counts("image_shape"))
+    def build(self, n_in: int, n_out: int, random: torch.Generator) -> nn.Module:
+        """Return a module for the values of an image, or of several after each other.
+
+        Parameters
+        ----------
+        n_in, n_out : int
+            Numbers of inputs and outputs.
+        random : torch.Generator
+            Source of the initial parameters.
+
+        Returns
+        -------
+        module : torch.nn.Module
+        """
+        return self.build_for_columns(None, n_in, n_out, random)
+
+    def build_for_columns(
+        self, columns: Tensor | None, n_in: int, n_out: int, random: torch.Generator
+    ) -> nn.Module:
+        n_values, n_others = self._ends(n_in, n_out)
+        if columns is None:
+            columns = torch.arange(n_values) % prod(self._counts("image_shape"))
+        return self._model(self._layout(columns), columns, n_others, random)
 
     def _layout(self, columns: Tensor) -> Layout:
         """Return the layout, given the column of each pixel's value.
@@ -115,7 +143,6 @@ class _Convolutional(Network):
             )
         options = spec.kernel_size, spec.stride, spec.n_units
         return Layout((*shape, 1)[:3], spec.n_channels, *options, spec.activation)
-
 
 
 class ConvolutionalEncoder(_Convolutional):
@@ -183,6 +210,12 @@ class ConvolutionalEncoder(_Convolutional):
     (16, 8)
     """
 
+    _model = ImageEncoder
+
+    @staticmethod
+    def _ends(n_in: int, n_out: int) -> tuple[int, int]:
+        return n_in, n_out
+
     def __init__(
         self,
         image_shape: Sequence[int],
@@ -205,29 +238,6 @@ class ConvolutionalEncoder(_Convolutional):
         network : ConvolutionalDecoder
         """
         return ConvolutionalDecoder(**self._reversed())
-
-    def build(self, n_in: int, n_out: int, random: torch.Generator) -> nn.Module:
-        """Return a module for whole images, one after the other.
-
-        Parameters
-        ----------
-        n_in, n_out : int
-            Numbers of inputs and outputs.
-        random : torch.Generator
-            Source of the initial parameters.
-
-        Returns
-        -------
-        module : torch.nn.Module
-        """
-        return ImageEncoder(self._layout(self._of_columns(n_in)), n_out, random)
-
-    def build_for_columns(
-        self, columns: Tensor | None, n_in: int, n_out: int, random: torch.Generator
-    ) -> nn.Module:
-        if columns is None:
-            return self.build(n_in, n_out, random)
-        return ImageEncoder(self._layout(columns), n_out, random)
 
 
 class ConvolutionalDecoder(_Convolutional):
@@ -274,6 +284,12 @@ class ConvolutionalDecoder(_Convolutional):
     (32, 64)
     """
 
+    _model = ImageDecoder
+
+    @staticmethod
+    def _ends(n_in: int, n_out: int) -> tuple[int, int]:
+        return n_out, n_in
+
     def __init__(
         self,
         image_shape: Sequence[int],
@@ -296,26 +312,3 @@ class ConvolutionalDecoder(_Convolutional):
         network : ConvolutionalEncoder
         """
         return ConvolutionalEncoder(**self._reversed())
-
-    def build(self, n_in: int, n_out: int, random: torch.Generator) -> nn.Module:
-        """Return a module for whole images, one after the other.
-
-        Parameters
-        ----------
-        n_in, n_out : int
-            Numbers of inputs and outputs.
-        random : torch.Generator
-            Source of the initial parameters.
-
-        Returns
-        -------
-        module : torch.nn.Module
-        """
-        return ImageDecoder(self._layout(self._of_columns(n_out)), n_in, random)
-
-    def build_for_columns(
-        self, columns: Tensor | None, n_in: int, n_out: int, random: torch.Generator
-    ) -> nn.Module:
-        if columns is None:
-            return self.build(n_in, n_out, random)
-        return ImageDecoder(self._layout(columns), n_in, random)

@@ -182,7 +182,9 @@ class ImageEncoder(_ImageModel):
         *dense, last = pairwise((n_values, *layout.n_units, n_out))
         self.dense = nn.ModuleList(Dense(*pair) for pair in dense)
         self.head = Dense(*last, has_bias=False)
-        draw_weights(nn.init.xavier_uniform_, [*self.layers, *self.dense, self.head], random)
+        draw_weights(
+            nn.init.xavier_uniform_, [*self.layers, *self.dense, self.head], random
+        )
 
     def start_at_zero(self, random: torch.Generator) -> None:
         """Make all outputs zero."""

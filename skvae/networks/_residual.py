@@ -1,6 +1,7 @@
 """Residual perceptrons."""
 
 from numbers import Integral
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -58,9 +59,7 @@ class ResidualModel(nn.Module):
     ) -> None:
         super().__init__()
         self.first, self.norm = Dense(n_in, n_units), RowNorm(n_units)
-        self.blocks = nn.ModuleList(
-            Block(n_units, activation) for _ in range(n_blocks)
-        )
+        self.blocks = nn.ModuleList(Block(n_units, activation) for _ in range(n_blocks))
         self.head = Dense(n_units, n_out, has_bias=False)
         self.activation = ACTIVATIONS[activation].forward
         layers = [layer for layer in self.modules() if isinstance(layer, Dense)]
@@ -146,14 +145,16 @@ class ResidualPerceptron(Network):
             If a parameter is invalid.
         """
         n_units = auto_size(n_columns) if self.n_units == "auto" else self.n_units
-        for name, value in (("n_blocks", self.n_blocks), ("n_units", n_units)):
+        given: dict[str, Any] = {"n_blocks": self.n_blocks, "n_units": n_units}
+        for name, value in given.items():
             if not isinstance(value, Integral) or value < 1:
                 raise ValueError(
                     f"{name} must be a positive integer. Got {value!r}. Without hidden "
                     "layers, use Perceptron(())."
                 )
-        sizes = int(self.n_blocks), int(n_units)
-        return ResidualPerceptron(*sizes, resolve_activation(self.activation))
+        sizes = {name: int(value) for name, value in given.items()}
+        activation = resolve_activation(self.activation)
+        return ResidualPerceptron(**sizes, activation=activation)
 
     def build(self, n_in: int, n_out: int, random: torch.Generator) -> nn.Module:
         """Return a module.
@@ -169,6 +170,6 @@ class ResidualPerceptron(Network):
         -------
         module : torch.nn.Module
         """
-        spec = self.resolved(n_in)
-        options = spec.n_blocks, int(spec.n_units), spec.activation
+        spec: Any = self.resolved(n_in)
+        options = spec.n_blocks, spec.n_units, spec.activation
         return ResidualModel(n_in, n_out, *options, random)

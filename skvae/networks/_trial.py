@@ -33,8 +33,8 @@ class Trial:
         self.module, self.sizes = module, (n_in, n_out)
         self.said = f"The module that {name}({n_in}, {n_out}) returns"
         random = torch.Generator().manual_seed(0)
-        shape, options = (N_ROWS, n_in), {"dtype": torch.float32, "device": "cpu"}
-        self.rows = torch.randn(shape, generator=random, **options)
+        shape = (N_ROWS, n_in)
+        self.rows = torch.randn(shape, generator=random, dtype=torch.float32)
 
     def run(self) -> None:
         """Raise ValueError unless the module does all that it must."""
@@ -63,7 +63,7 @@ class Trial:
             ) from error
 
     def _check_training_mode(self) -> None:
-        """In training mode it may drop units, but must not remember rows."""
+        """Refuse what remembers rows in training mode; it may drop units."""
         self.module.train()
         before = {name: b.clone() for name, b in self.module.named_buffers()}
         self._call(self.module, self.rows.clone())
@@ -82,7 +82,7 @@ class Trial:
             )
 
     def _check_outputs(self) -> Tensor:
-        """It gives finite float32 numbers of the right shape, and spares its input."""
+        """Return outputs: finite float32, of the right shape, from a spared input."""
         given, expected = self.rows.clone(), (N_ROWS, self.sizes[1])
         outputs = self._call(self.module, given)
         if not isinstance(outputs, Tensor) or outputs.shape != expected:
@@ -101,7 +101,7 @@ class Trial:
         return outputs
 
     def _check_repeats(self, outputs: Tensor) -> None:
-        """In evaluation mode it draws nothing."""
+        """Refuse draws in evaluation mode."""
         if not torch.equal(self._call(self.module, self.rows.clone()), outputs):
             raise self.refuse(
                 "give the same rows the same outputs in evaluation mode",
@@ -110,7 +110,7 @@ class Trial:
             )
 
     def _check_rows_are_alone(self, outputs: Tensor) -> None:
-        """What a row gets does not depend on the rows beside it, if there are any."""
+        """Refuse outputs that depend on the rows beside a row."""
         for part in (slice(1, 3), slice(0, 2), slice(0, 1)):
             answers = self._call(self.module, self.rows[part].clone())
             if not _are_close(answers, outputs[part]):
@@ -118,7 +118,7 @@ class Trial:
                 raise self.refuse(must, "others beside fewer rows", REMEDY)
 
     def _check_float64(self, outputs: Tensor) -> None:
-        """A copy in float64 answers float64 rows, and is as good a module."""
+        """Refuse what has no copy that answers float64 rows in float64."""
         remedy = "Keep numbers in parameters or buffers, and in no other tensor."
         must = "have a copy (copy.deepcopy) in float64 that gives the same outputs"
         try:
@@ -131,7 +131,7 @@ class Trial:
             raise self.refuse(must, f"{answers.dtype}, or other numbers", remedy)
 
     def _check_gradient(self) -> None:
-        """A gradient passes from its outputs to its inputs."""
+        """Refuse what passes no gradient from its outputs to its inputs."""
         rows = self.rows.clone().requires_grad_()
         outputs = self._call(copy.deepcopy(self.module), rows * 1.0)
         try:
