@@ -51,6 +51,8 @@ class LikelihoodModel(nn.Module):
     ``mode(outputs)``                   (..., D): the distribution's
     ``draw(outputs, generator)``        (B, D): the distribution's
     ``start_noise(variances)``          nothing: there is no noise to set
+    ``input_columns``,                  the column that each input shows, and each
+    ``output_columns``                  output is of: all once, then again
     ==================================  ============================================
 
     All else follows from the preparation and the link. Where no kind of link fits,

@@ -187,7 +187,8 @@ class ImageEncoder(_ImageModel):
         )
 
     def start_at_zero(self, random: torch.Generator) -> None:
-        """Make all outputs zero."""
+        """Make all outputs zero, with orthogonal weights below the head."""
+        draw_weights(nn.init.orthogonal_, [*self.layers, *self.dense], random)
         nn.init.zeros_(self.head.weight)
 
     def rows(self, h: Tensor) -> Tensor:
@@ -226,7 +227,8 @@ class ImageDecoder(_ImageModel):
         draw_weights(nn.init.xavier_uniform_, [*self.dense, *self.layers], random)
 
     def start_at_zero(self, random: torch.Generator) -> None:
-        """Make all outputs zero."""
+        """Make all outputs zero, with orthogonal weights below the last layer."""
+        draw_weights(nn.init.orthogonal_, [*self.dense, *self.layers[:-1]], random)
         nn.init.zeros_(self.layers[-1].weight)
 
     def rows(self, h: Tensor) -> Tensor:
