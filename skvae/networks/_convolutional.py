@@ -146,16 +146,15 @@ class _Convolutional(Network):
 
 
 class ConvolutionalEncoder(_Convolutional):
-    r"""Convolutions for rows that are flat images; also called a convolutional network.
+    r"""Convolutions, then a perceptron, for rows that are flat images.
 
     A convolution with weights w and stride s makes images of m channels
 
     .. math:: a_{yxm} = b_m + \sum_{i, j, c} w_{mcij} h_{sy+i, sx+j, c}
 
     where i and j are centered at 0 and pixels outside of the image are 0 [1]_. Height
-    and width are divided by s, rounded up, so that images of any size work. Layers of
-    units without such a form follow. The decoder beside it is a
-    :class:`ConvolutionalDecoder` by default.
+    and width are divided by s, rounded up, so that images of any size work. Dense
+    layers follow. The decoder beside it is a :class:`ConvolutionalDecoder` by default.
 
     Rows are flat in C order of (height, width, channels), as ``images.reshape(n, -1)``
     makes them. Where the encoder sees several values of a column, such as a category
@@ -167,7 +166,7 @@ class ConvolutionalEncoder(_Convolutional):
         (height, width) or (height, width, channels) of the images.
     n_channels : int or array-like of int, default=(16, 32)
         Channels after each convolution, in the order of the network.
-    n_units : int or array-like of int, default=(128,)
+    n_units : int or array-like of int, default=(256, 256)
         Units of dense layers after the convolutions; `()` is none.
     kernel_size : int, default=3
         Height and width of the weights of a convolution, odd.
@@ -190,13 +189,17 @@ class ConvolutionalEncoder(_Convolutional):
 
     Notes
     -----
-    Convolutions beside a linear path (`init="pca"`) start at zero and learn what it
-    cannot express.
+    Beside a linear path (`init="pca"`) the outputs start at zero, with orthogonal
+    weights below the last layer [2]_. A step takes about twice as long as a
+    perceptron's on a CPU, and needs fewer steps: try `learning_rate=0.004` and a
+    smaller `max_iter`.
 
     References
     ----------
     .. [1] Dumoulin & Visin (2016). A guide to convolution arithmetic for deep learning.
        https://arxiv.org/abs/1603.07285
+    .. [2] Saxe, McClelland & Ganguli (2014). Exact solutions to the nonlinear dynamics
+       of learning in deep linear neural networks. https://arxiv.org/abs/1312.6120
 
     Examples
     --------
@@ -221,7 +224,7 @@ class ConvolutionalEncoder(_Convolutional):
         image_shape: Sequence[int],
         n_channels: int | Sequence[int] = (16, 32),
         *,
-        n_units: int | Sequence[int] = (128,),
+        n_units: int | Sequence[int] = (256, 256),
         kernel_size: int = 3,
         stride: int = 2,
         activation: str = "auto",
@@ -241,9 +244,9 @@ class ConvolutionalEncoder(_Convolutional):
 
 
 class ConvolutionalDecoder(_Convolutional):
-    """Transposed convolutions, for rows that are flat images.
+    """A perceptron, then transposed convolutions, for rows that are flat images.
 
-    The mirror image of a :class:`ConvolutionalEncoder`: layers of units, then the
+    The mirror image of a :class:`ConvolutionalEncoder`: dense layers, then the
     transposes [1]_ of its convolutions, to images of the sizes that it has seen. Where
     a likelihood has several outputs per column, such as its mean and noise, these are
     channels.
@@ -254,7 +257,7 @@ class ConvolutionalDecoder(_Convolutional):
         (height, width) or (height, width, channels) of the images.
     n_channels : int or array-like of int, default=(32, 16)
         Channels before each transposed convolution, in the order of the network.
-    n_units : int or array-like of int, default=(128,)
+    n_units : int or array-like of int, default=(256, 256)
         Units of dense layers before the convolutions; `()` is none.
     kernel_size : int, default=3
         Height and width of the weights of a convolution, odd.
@@ -295,7 +298,7 @@ class ConvolutionalDecoder(_Convolutional):
         image_shape: Sequence[int],
         n_channels: int | Sequence[int] = (32, 16),
         *,
-        n_units: int | Sequence[int] = (128,),
+        n_units: int | Sequence[int] = (256, 256),
         kernel_size: int = 3,
         stride: int = 2,
         activation: str = "auto",
