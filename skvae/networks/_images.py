@@ -35,7 +35,7 @@ class Layout(NamedTuple):
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
-        """Heights and widths, from those of the images to the smallest.
+        """Return height and width of the images and after each convolution.
 
         Each convolution divides them by the stride, rounded up.
         """
