@@ -34,13 +34,16 @@ class Architecture(NamedTuple):
         posterior = self.prior.posterior
         # Only a linear encoder whose outputs are moments can start at PCA.
         has_path = self.has_path and (posterior.is_normal or not posterior.is_random)
-        n_inputs = likelihood.n_inputs + self.sees_missing * self.n_features
+        seen = likelihood.input_columns
+        if self.sees_missing:
+            seen = torch.cat((seen, torch.arange(self.n_features)))
         encoder = Branches(
             self.encoder,
-            n_inputs,
+            len(seen),
             posterior.n_outputs(self.n_components),
             self.n_components * has_path,
             partial(generator, seed, Stream.PARAMETERS, 0),
+            seen,
         )
         decoder = Branches(
             self.decoder,
@@ -48,6 +51,7 @@ class Architecture(NamedTuple):
             likelihood.n_outputs,
             likelihood.n_outputs * has_path,
             partial(generator, seed, Stream.PARAMETERS, 1),
+            likelihood.output_columns,
         )
         prior = self.prior.build(self.n_components)
         parts = encoder, decoder, likelihood, prior, posterior, self.sees_missing
@@ -109,7 +113,8 @@ class Model(nn.Module):
     def width(self) -> int:
         """Most values of a row, or of a draw of z, that are computed together."""
         sizes = (size for parameter in self.parameters() for size in parameter.shape)
-        return max(self.likelihood.width, self.fitted_prior.width, *sizes)
+        parts = self.likelihood, self.fitted_prior, self.encoder, self.decoder
+        return max(*(part.width for part in parts), *sizes)
 
     @property
     def fitted_prior(self) -> PriorModel:

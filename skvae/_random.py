@@ -30,6 +30,7 @@ class Stream(IntEnum):
     NEIGHBORS = 11
     SAMPLER = 12
     MISSING = 13
+    DROPOUT = 31
 
 
 def seed_from(random_state: Any) -> int:

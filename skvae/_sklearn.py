@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sized
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,12 @@ def identity(value: Any) -> str:
         return f"{{{', '.join(f'{k!r}: {identity(v)}' for k, v in value.items())}}}"
     if isinstance(value, list | tuple):
         return f"({', '.join(map(identity, value))})"
-    return repr(value.tolist() if isinstance(value, np.ndarray) else value)
+    if isinstance(value, partial):
+        return identity((value.func, value.args, value.keywords))
+    text = repr(value.tolist() if isinstance(value, np.ndarray) else value)
+    # An address says nothing in another process, to which pickle names functions.
+    named = "<" not in getattr(value, "__qualname__", "<")
+    return f"{value.__module__}.{value.__qualname__}" if named else text
 
 
 def column_indices(X: Any, columns: Any) -> list[int]:

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,16 @@ from sklearn.base import clone
 from torch import nn
 from torch.testing import assert_close
 
-from skvae.networks import ACTIVATIONS, Branches, LinearPath, Network, Perceptron
+from skvae import VAETransformer
+from skvae.networks import (
+    ACTIVATIONS,
+    Branches,
+    ConvolutionalEncoder,
+    LinearPath,
+    Network,
+    Perceptron,
+    ResidualPerceptron,
+)
 
 HIDDEN = [(), (8,), (8, 6)]
 
@@ -20,6 +30,8 @@ def _generator(seed=0):
 
 def _branches(n_in, n_out, n_linear, hidden=(8,), *, has_path=True, seed=0, **options):
     network = hidden if isinstance(hidden, Network) else Perceptron(hidden, "tanh")
+    if isinstance(hidden, Network) and n_in < 5:
+        network = hidden.mirrored()
     network = network.set_params(**options)
     random = partial(_generator, seed)
     return Branches(network, n_in, n_out, n_linear * has_path, random)
@@ -59,10 +71,22 @@ class Waves(Network):
         return WavesModel(n_in, n_out, random)
 
 
+# A new network is a line here: as an encoder of five columns.
+NETWORKS = [
+    *HIDDEN,
+    Waves(),
+    ResidualPerceptron(2, 8),
+    ResidualPerceptron(1, 6, "tanh"),
+    ConvolutionalEncoder((5, 1), (3, 4), n_units=6),
+    ConvolutionalEncoder((1, 5), 3, n_units=(), kernel_size=5, stride=1),
+]
+every_network = pytest.mark.parametrize("hidden", NETWORKS, ids=repr)
+
+
 # The linear path
 
 
-@pytest.mark.parametrize("hidden", [*HIDDEN, Waves()], ids=repr)
+@every_network
 @both
 def test_network_with_a_linear_path_starts_linear(make, n_in, hidden):
     network = make(hidden)
@@ -88,7 +112,7 @@ def test_perceptron_with_linear_path_and_no_hidden_layer_stays_linear(make, n_in
     assert {*dict(network.named_parameters())} == {"path.weight", "path.bias"}
 
 
-@pytest.mark.parametrize("hidden", [*HIDDEN, Waves()], ids=repr)
+@every_network
 @both
 def test_network_without_linear_path_starts_random_by_seed(make, n_in, hidden):
     a, b, c = (make(hidden, has_path=False, seed=seed) for seed in (0, 0, 1))
@@ -126,13 +150,15 @@ def test_hidden_weights_without_linear_path_are_glorots(make, n_in):
         assert 0.9 * most < layer.weight.abs().max() <= most
 
 
+@pytest.mark.parametrize("has_path", [True, False])
+@every_network
 @both
-def test_network_touches_nothing_global(untouched, make, n_in):
-    make(has_path=False)
+def test_network_touches_nothing_global(untouched, make, n_in, hidden, has_path):
+    make(hidden, has_path=has_path)
 
 
 @pytest.mark.parametrize("has_path", [True, False])
-@pytest.mark.parametrize("hidden", HIDDEN)
+@every_network
 @both
 def test_network_maps_each_row_alone_under_leading_dimensions(
     make, n_in, hidden, has_path
@@ -144,7 +170,7 @@ def test_network_maps_each_row_alone_under_leading_dimensions(
 
 
 @pytest.mark.parametrize("has_path", [True, False])
-@pytest.mark.parametrize("hidden", [*HIDDEN, Waves()], ids=repr)
+@every_network
 @both
 def test_network_gives_every_parameter_a_gradient(make, n_in, hidden, has_path):
     network = _perturb(make(hidden, has_path=has_path), 0.3)
@@ -166,6 +192,53 @@ def test_network_is_linear_only_with_the_identity(activation):
     assert (gap < 1e-5) == (activation == "identity")
 
 
+# Residual perceptrons
+
+
+def test_residual_perceptron_is_the_sum_of_its_blocks():
+    network = _perturb(ResidualPerceptron(2, 6, "tanh").build(4, 3, _generator()))
+    network, h = network.double(), _inputs(7, 4).double()
+    p = {name: value.detach().numpy() for name, value in network.named_parameters()}
+
+    def layer(name, h):
+        return h @ p[f"{name}.weight"].T + p.get(f"{name}.bias", 0.0)
+
+    def norm(name, h):
+        centered = h - h.mean(axis=1, keepdims=True)
+        standard = centered / np.sqrt(centered.var(axis=1, keepdims=True) + 1e-5)
+        return standard * p[f"{name}.weight"] + p[f"{name}.bias"]
+
+    expected = layer("first", h.numpy())
+    for k in range(2):
+        inner = layer(f"blocks.{k}.first", norm(f"blocks.{k}.norm", expected))
+        expected = expected + layer(f"blocks.{k}.second", np.tanh(inner))
+    expected = layer("head", np.tanh(norm("norm", expected)))
+    assert_close(network(h).detach(), torch.from_numpy(expected))
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (ResidualPerceptron(0), r"n_blocks must be a positive integer\. Got 0"),
+        (ResidualPerceptron(n_units=2.5), r"n_units must be a positive.*Got 2\.5"),
+        (ResidualPerceptron(activation="step"), r"activation must be 'auto' or one of"),
+    ],
+    ids=repr,
+)
+def test_invalid_residual_perceptron_is_refused(network, message):
+    with pytest.raises(ValueError, match=message):
+        network.resolved(5)
+
+
+def test_residual_perceptron_learns_a_table(iris):
+    encoder = ResidualPerceptron(1, 16)
+    vae = VAETransformer(1, encoder=encoder, objective="elbo", random_state=0)
+    vae.set_params(max_iter=20, tol=None, learning_rate=0.01, sampler="prior")
+    curve = vae.fit(iris).validation_curve_
+    assert repr(vae.decoder_) == repr(encoder.set_params(activation="gelu"))
+    assert min(curve[1:]) < curve[0] - 0.1
+
+
 # Specs
 
 
@@ -177,16 +250,19 @@ def test_network_is_linear_only_with_the_identity(activation):
         (Perceptron(7), Perceptron((7,), "gelu")),
         (Perceptron([9, 4]), Perceptron((9, 4), "gelu")),
         (Perceptron(()), Perceptron((), "gelu")),
+        (ResidualPerceptron(), ResidualPerceptron(2, 128, "gelu")),
+        (ResidualPerceptron(3, 9, "relu"), ResidualPerceptron(3, 9, "relu")),
     ],
     ids=repr,
 )
-def test_perceptron_is_resolved(given, resolved):
+def test_network_is_resolved(given, resolved):
     assert repr(given.resolved(5)) == repr(resolved)
 
 
 @pytest.mark.parametrize(("n_columns", "size"), [(5, 128), (100, 200), (999, 256)])
 def test_auto_sizes_follow_the_number_of_columns(n_columns, size):
     assert Perceptron().resolved(n_columns).hidden_layer_sizes == (size,) * 3
+    assert ResidualPerceptron().resolved(n_columns).n_units == size
 
 
 @pytest.mark.parametrize(
@@ -210,6 +286,7 @@ def test_invalid_perceptron_is_refused(network, message):
         (Perceptron(), Perceptron()),
         (Perceptron(8), Perceptron(8)),
         (Waves(), Waves()),
+        (ResidualPerceptron(3), ResidualPerceptron(3)),
     ],
     ids=repr,
 )

@@ -37,7 +37,7 @@ from skvae.likelihoods import (
     fitted_likelihood,
     learn_columns,
 )
-from skvae.networks import ACTIVATIONS, Network
+from skvae.networks import ACTIVATIONS, Network, notes_for_pickle
 from skvae.schedules import Schedule, as_weight
 from skvae.table import (
     Batches,
@@ -78,8 +78,8 @@ class LatentTransformer(
     _parameter_constraints: dict = {
         "n_components": [COUNT],
         "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, dict, list],
-        "encoder": [None, Network],
-        "decoder": [None, Network],
+        "encoder": [None, Network, callable],
+        "decoder": [None, Network, callable],
         "hidden_layer_sizes": [AUTO, "array-like", COUNT],
         "activation": [StrOptions({"auto", *ACTIVATIONS})],
         "init": [StrOptions({"pca", "random"})],
@@ -488,11 +488,13 @@ class LatentTransformer(
                 name: tensor.cpu().numpy()
                 for name, tensor in state["module_"].state_dict().items()
             }
-        return {**state, "_skvae_version": __version__}
+        notes = notes_for_pickle(self.encoder, self.decoder)
+        return {"_notes": notes, **state, "_skvae_version": __version__}
 
     def __setstate__(self, state):
         state = dict(state)
         version = state.pop("_skvae_version", "unknown")
+        state.pop("_notes", None)
         if version != __version__:
             warnings.warn(
                 f"This {type(self).__name__} was pickled by skvae {version} and is "

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from skvae.networks import Network, Perceptron
+from skvae.networks import Network, Perceptron, as_network
 from skvae.objectives import IWAE, Objective, Shape, as_objective
 from skvae.priors import as_prior
 from skvae.schedules import (
@@ -142,7 +142,8 @@ def resolve_networks(
     n_columns : int
         Number of columns of `X`.
     """
-    encoder, decoder = params["encoder"], params["decoder"]
+    encoder: Any = as_network(params["encoder"], "encoder")
+    decoder: Any = as_network(params["decoder"], "decoder")
     short = {name: params[name] for name in ("hidden_layer_sizes", "activation")}
     if encoder is None and decoder is None:
         encoder = Perceptron(**short)

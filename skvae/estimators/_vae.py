@@ -88,10 +88,12 @@ class VAETransformer(LatentTransformer):
         start is weak (its largest eigenvalue is at most twice its noise), beta rises
         from 0 to that value over the first half of the fit, so that the KL term does
         not switch components off.
-    encoder, decoder : Network, default=None
-        Specs of the networks; see :mod:`skvae.networks`. None: a
-        :class:`~skvae.networks.Perceptron` with `hidden_layer_sizes` and `activation`
-        or, if the other network is given, its mirror image.
+    encoder, decoder : Network or callable, default=None
+        Specs of the networks, see :mod:`skvae.networks`, or functions `(n_in, n_out)`
+        that return a new `torch.nn.Module`, see :class:`~skvae.networks.UserNetwork`.
+        None: a :class:`~skvae.networks.Perceptron` with `hidden_layer_sizes` and
+        `activation` or, if the other network is given, its mirror image, which for a
+        function is a default perceptron.
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Sizes of the encoder's hidden layers; the decoder's are the same, reversed.
         `()` makes the model linear. `"auto"`: three layers of twice the number of

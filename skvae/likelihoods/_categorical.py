@@ -37,6 +37,13 @@ class _CategoricalModel(CodesModel):
         at = at[torch.argsort(self.source[at])]
         self.register_buffer("at", at, persistent=False)
 
+    @property
+    def input_columns(self) -> Tensor:
+        """The column of each category."""
+        return self.column_of
+
+    output_columns = input_columns
+
     def preparation_arrays(self) -> dict[str, Any]:
         """Return column and code of each input, and the frequencies."""
         usual = self.frequency

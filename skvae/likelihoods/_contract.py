@@ -51,6 +51,8 @@ class LikelihoodModel(nn.Module):
     ``mode(outputs)``                   (..., D): the distribution's
     ``draw(outputs, generator)``        (B, D): the distribution's
     ``start_noise(variances)``          nothing: there is no noise to set
+    ``input_columns``,                  the column that each input shows, and each
+    ``output_columns``                  output is of: all once, then again
     ==================================  ============================================
 
     All else follows from the preparation and the link. Where no kind of link fits,
@@ -180,6 +182,16 @@ class LikelihoodModel(nn.Module):
     def n_constant(self) -> int:
         """Number of columns that are told apart as constant: outputs do not matter."""
         return 0
+
+    @property
+    def input_columns(self) -> Tensor:
+        """The column that each input of the encoder shows, (n_inputs,)."""
+        return torch.arange(self.n_inputs) % self.n_features
+
+    @property
+    def output_columns(self) -> Tensor:
+        """The column that each output of the decoder is of, (n_outputs,)."""
+        return torch.arange(self.n_outputs) % self.n_features
 
     @property
     def rounds_draws(self) -> bool:

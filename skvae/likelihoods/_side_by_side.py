@@ -37,6 +37,21 @@ class SideBySideModel(LikelihoodModel):
         return sum(part.width for part in self.parts)
 
     @property
+    def input_columns(self) -> Tensor:
+        """The column that each input of a part shows."""
+        return self._columns_of(part.input_columns for part in self.parts)
+
+    @property
+    def output_columns(self) -> Tensor:
+        """The column that each output of a part is of."""
+        return self._columns_of(part.output_columns for part in self.parts)
+
+    def _columns_of(self, within: Iterable[Tensor]) -> Tensor:
+        """Return the columns of `X` of columns within the parts."""
+        pairs = zip(self.owned, within, strict=True)
+        return torch.cat([torch.tensor(own)[columns] for own, columns in pairs])
+
+    @property
     def rounds_draws(self) -> bool:
         """Whether a part rounds its draws."""
         return any(part.rounds_draws for part in self.parts)

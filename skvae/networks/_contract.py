@@ -2,7 +2,7 @@
 
 import torch
 from sklearn.base import BaseEstimator
-from torch import nn
+from torch import Tensor, nn
 
 
 class Network(BaseEstimator):
@@ -53,3 +53,26 @@ class Network(BaseEstimator):
         module : torch.nn.Module
         """
         raise NotImplementedError
+
+    def build_for_columns(
+        self, columns: Tensor | None, n_in: int, n_out: int, random: torch.Generator
+    ) -> nn.Module:
+        """Return a module, given the columns of what lies outside.
+
+        Networks to which the order of columns means something replace this.
+
+        Parameters
+        ----------
+        columns : Tensor of shape (n_in,) or (n_out,), or None
+            The column of `X` that each input of an encoder, or each output of a
+            decoder, is of; None if they are not of columns.
+        n_in, n_out : int
+            Numbers of inputs and outputs.
+        random : torch.Generator
+            Source of the initial parameters.
+
+        Returns
+        -------
+        module : torch.nn.Module
+        """
+        return self.build(n_in, n_out, random)

@@ -49,6 +49,8 @@ class Gated(nn.Module):
         super().__init__()
         self.body = body
         self.gate = nn.Parameter(torch.ones((), dtype=torch.float32))
+        self.has_modes = getattr(body, "has_modes", False)
+        self.width = getattr(body, "width", 0)
 
     def start_at_zero(self, random: torch.Generator) -> None:
         """Make all outputs zero."""
@@ -70,6 +72,8 @@ class Branches(nn.Module):
         Number of outputs with a linear map.
     random : callable
         Gives a generator of the initial parameters, the same at every call.
+    columns : Tensor of shape (n_in,) or (n_out,), default=None
+        The column of `X` that each input of an encoder, or output of a decoder, is of.
     """
 
     def __init__(
@@ -79,10 +83,12 @@ class Branches(nn.Module):
         n_out: int,
         n_linear: int,
         random: Callable[[], torch.Generator],
+        columns: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.path = LinearPath(n_in, n_out, n_linear)
-        self.body: Any = network.build(n_in, n_out, random())
+        sizes = columns, n_in, n_out
+        self.body: Any = network.build_for_columns(*sizes, random())
         if n_linear:
             if not hasattr(self.body, "start_at_zero"):
                 self.body = Gated(self.body)
@@ -97,6 +103,16 @@ class Branches(nn.Module):
     def has_written_pass(self) -> bool:
         """Whether `WrittenNetwork` knows how to pass through."""
         return getattr(self.body, "has_written_pass", False)
+
+    @property
+    def has_modes(self) -> bool:
+        """Whether the body does something else in training mode, such as dropout."""
+        return getattr(self.body, "has_modes", False)
+
+    @property
+    def width(self) -> int:
+        """Most values of a row that the body computes together, if it says so."""
+        return getattr(self.body, "width", 0)
 
     def forward(self, h: Tensor) -> Tensor:
         return self.path(h, self.body(h))

@@ -41,6 +41,31 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
+def resolve_activation(name: str) -> str:
+    """Return the name of an activation in place of "auto"; raise ValueError."""
+    name = "gelu" if name == "auto" else name
+    if name not in ACTIVATIONS:
+        raise ValueError(
+            f"activation must be 'auto' or one of {sorted(ACTIVATIONS)}. Got {name!r}."
+        )
+    return name
+
+
+def auto_size(n_columns: int) -> int:
+    """Return the size of hidden layers that goes with a number of columns."""
+    return min(256, max(128, 2 * n_columns))
+
+
+@torch.no_grad()
+def draw_weights(
+    rule: Callable, layers: Sequence[Any], random: torch.Generator
+) -> None:
+    """Set the weights of layers by a rule of `torch.nn.init`."""
+    draw = partial(rule, generator=random)
+    for layer in layers:
+        draw(layer.weight)
+
+
 class Dense(nn.Module):
     """A layer of weights (n_out, n_in), with or without a bias, all zero.
 
@@ -76,14 +101,7 @@ class PerceptronModel(nn.Module):
         self.hidden: Any = nn.ModuleList(Dense(*pair) for pair in hidden)
         self.head: Any = Dense(*last, has_bias=False)
         self.activation = ACTIVATIONS[activation]
-        self._draw(nn.init.xavier_uniform_, [*self.hidden, self.head], random)
-
-    @staticmethod
-    @torch.no_grad()
-    def _draw(rule: Callable, layers: Sequence[Any], random: torch.Generator) -> None:
-        draw = partial(rule, generator=random)
-        for layer in layers:
-            draw(layer.weight)
+        draw_weights(nn.init.xavier_uniform_, [*self.hidden, self.head], random)
 
     @property
     def is_empty(self) -> bool:
@@ -102,7 +120,7 @@ class PerceptronModel(nn.Module):
         that fits from different seeds agree better. Without hidden layers the
         perceptron would repeat the linear path: it stays zero.
         """
-        self._draw(nn.init.orthogonal_, self.hidden, random)
+        draw_weights(nn.init.orthogonal_, self.hidden, random)
         nn.init.zeros_(self.head.weight)
         if not self.hidden:
             self.head = None
@@ -171,7 +189,7 @@ class Perceptron(Network):
         """
         sizes: Any = self.hidden_layer_sizes
         if isinstance(sizes, str) and sizes == "auto":
-            sizes = (min(256, max(128, 2 * n_columns)),) * 3
+            sizes = (auto_size(n_columns),) * 3
         sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
         for size in sizes:
             if not isinstance(size, Integral) or size < 1:
@@ -179,13 +197,7 @@ class Perceptron(Network):
                     "hidden_layer_sizes must be positive integers, one per layer, or "
                     f"() for a linear model. Got {size!r}."
                 )
-        activation = "gelu" if self.activation == "auto" else self.activation
-        if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation must be 'auto' or one of {sorted(ACTIVATIONS)}. Got "
-                f"{activation!r}."
-            )
-        return Perceptron(tuple(map(int, sizes)), activation)
+        return Perceptron(tuple(map(int, sizes)), resolve_activation(self.activation))
 
     def mirrored(self) -> "Perceptron":
         """Return the perceptron with its hidden layers in reverse order.

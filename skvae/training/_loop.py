@@ -16,6 +16,7 @@ from skvae.objectives import Objective
 from skvae.schedules import Progress, Schedule, Weight
 from skvae.table import Batch, Batches, Rows
 from skvae.training._acceptance import Acceptance, Start
+from skvae.training._modes import Modes
 from skvae.training._optimizers import SOLVERS
 from skvae.training._replay import Replayed
 from skvae.training._start import start as start_model
@@ -112,6 +113,7 @@ class Training:
         self.optimizer = SOLVERS[plan.solver](self.parameters.theta)
         self.state = TrainingState(self.parameters, self.optimizer)
         self.step = step_for(model, plan.objective, self.parameters)
+        self.modes = Modes(model, plan.seed)
         self.fixed: list[Any] = []
         unfolds = plan.objective.neighborhood is not None
         if unfolds and model.encoder.path.has_map and not model.encoder.is_linear:
@@ -295,7 +297,9 @@ class Training:
             noise = self._noise(batch, epoch, step)
             batch = self._with_hidden(batch, epoch, step)
             self.optimizer.tick()
-            sums[step] = self.take(batch, noise, rate * counters.slowdown, weights)
+            rate *= counters.slowdown
+            with self.modes.step(epoch, step):
+                sums[step] = self.take(batch, noise, rate, weights)
             if step % spacing == 0 or step + 1 == n_steps:
                 self.parameters.take_into_average()
             if self.watches_steps:
