@@ -59,6 +59,10 @@ class NestedDropout(Wrapper):
     any size have each b as often as they should. Without a divergence per component,
     the KL term is that of all of them.
 
+    Each number of components trains on a fraction of the rows only, and noise that is
+    learned is shared by all of them: a fit takes more epochs than one of K components.
+    A larger `rate` reconstructs better from many components, and less well from few.
+
     References
     ----------
     .. [1] Rippel, Gelbart & Adams (2014). Learning ordered representations with nested
