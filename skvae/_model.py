@@ -1,5 +1,6 @@
 """The module that ties encoder, decoder, likelihood and prior."""
 
+import copy
 from functools import partial
 from typing import NamedTuple
 
@@ -72,6 +73,8 @@ class Model(nn.Module):
     ----------
     sampler : PriorModel or None
         What was fitted to draws of z after training. Training never uses it.
+    center : Tensor of shape (K,)
+        Mean of z over the training rows, in the coordinates of the networks.
     sees_missing : bool
         Whether the encoder sees, after the likelihood's inputs, one column per column
         of `X` that is 1 where a cell is missing.
@@ -79,6 +82,7 @@ class Model(nn.Module):
 
     order: Tensor
     sign: Tensor
+    center: Tensor
 
     def __init__(
         self,
@@ -97,6 +101,7 @@ class Model(nn.Module):
         n_components = prior.n_components
         self.register_buffer("order", torch.arange(n_components))
         self.register_buffer("sign", torch.ones(n_components, dtype=torch.float32))
+        self.register_buffer("center", torch.zeros(n_components, dtype=torch.float32))
         prior.attach(self)
 
     @property
@@ -184,6 +189,12 @@ class Model(nn.Module):
         return torch.where(observed, squares, 0.0).sum(-1) / observed.sum(-1).clamp_min(
             1
         )
+
+    def with_parts(self, **modules: nn.Module) -> "Model":
+        """Return a view of the model in which some modules are others."""
+        view = copy.copy(self)
+        view._modules = {**self._modules, **modules}
+        return view
 
     # The user's coordinates
 

@@ -30,7 +30,10 @@ class Stream(IntEnum):
     NEIGHBORS = 11
     SAMPLER = 12
     MISSING = 13
-    DROPOUT = 31
+    CELLS = 14
+    PRIOR = 15
+    CORRUPTION = 16
+    DROPOUT = 17
 
 
 def seed_from(random_state: Any) -> int:
@@ -74,3 +77,9 @@ def normal_sequence(n: int, n_dimensions: int, seed: int) -> torch.Tensor:
     uniform = sobol.draw(n, dtype=torch.float64)
     # The sequence may touch 0, where the normal quantile is infinite.
     return torch.special.ndtri(uniform.clamp(2.0**-32, 1.0 - 2.0**-32))
+
+
+def generator_from(noise: torch.Tensor, stream: Stream) -> torch.Generator:
+    """Return a generator that follows from numbers that were drawn for a batch."""
+    state = hash(float(noise.detach().double().sum()))
+    return generator(state & _MASK, stream, device=noise.device)

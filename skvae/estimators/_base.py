@@ -163,7 +163,9 @@ class LatentTransformer(
 
         Parameters
         ----------
-        Z : array-like of shape (n_samples, n_components)
+        Z : array-like of shape (n_samples, k)
+            The first k of the components, or all. The others are at their mean over
+            the training rows.
 
         Returns
         -------
@@ -176,11 +178,13 @@ class LatentTransformer(
         check_is_fitted(self)
         like = Z
         Z = check_array(plain(Z), dtype=[np.float64, np.float32], input_name="Z")
-        if Z.shape[1] != self.n_components_:
+        if Z.shape[1] > self.n_components_:
             raise ValueError(
-                f"Z must have {self.n_components_} columns, one per component. Got "
-                f"{Z.shape[1]}. Pass what transform returns."
+                f"Z must have at most {self.n_components_} columns, one per component. "
+                f"Got {Z.shape[1]}. Pass what transform returns, or its first columns."
             )
+        rest = self.module_.to_user(self.module_.center).cpu().numpy()[Z.shape[1] :]
+        Z = np.hstack((Z, np.broadcast_to(rest.astype(Z.dtype), (len(Z), len(rest)))))
         rows = decode(self.module_, Z, lambda p, outputs: p.mean(outputs))
         return self._as_in_fit(rows, like)
 
@@ -387,7 +391,9 @@ class LatentTransformer(
     def _outcome(self, model, training):
         """Return the result of training, as fitted attributes."""
         information, moments = self._describe_components(model, training.train)
-        model.order_components(information, moments)
+        is_ordered = training.plan.objective.orders_components
+        first = -torch.arange(len(information))
+        model.order_components(first if is_ordered else information, moments)
         history = training.state.history.copy()
         return {
             "module_": model,
@@ -412,6 +418,7 @@ class LatentTransformer(
             weights = batch.weights.double() / total
             center = center + weights @ model.posterior_mean(batch).double()
             h_center = h_center + weights @ model.inputs(batch).double()
+        model.center.copy_(center)
         for batch in batches.in_order():
             weights = batch.weights.double() / total
             mean = model.posterior_mean(batch)

@@ -36,7 +36,7 @@ def fit_sampler(
     ----------
     said : {"auto", "prior", "mixture", "posterior"} or Prior
         `"auto"`: a mixture, if draws from the posteriors of held-out rows are more
-        likely under it than under the prior.
+        likely under it than under the prior, or if that has no density.
     prior : Prior
         The spec of the model's prior.
     model : Model
@@ -44,7 +44,9 @@ def fit_sampler(
     seed : int
     """
     is_auto = isinstance(said, str) and said == "auto"
-    has_nothing = not model.posterior.is_random or len(train) < LEAST_ROWS
+    has_prior = model.prior.has_density
+    is_fixed = has_prior and not model.posterior.is_random
+    has_nothing = is_fixed or len(train) < LEAST_ROWS
     if said == "prior" or (is_auto and has_nothing):
         return prior, None
     rows = _aggregate(model, train)
@@ -56,7 +58,7 @@ def fit_sampler(
     spec = Mixture() if is_auto else as_sampler(said)
     spec, fitted = spec.fitted(rows, checked, seed)
     fitted.to(model.device)
-    if is_auto and not _gains(fitted, model.prior, checked, seed):
+    if is_auto and has_prior and not _gains(fitted, model.prior, checked, seed):
         return prior, None
     return spec, fitted
 

@@ -71,14 +71,18 @@ class VAETransformer(LatentTransformer):
         the prior. `"mixture"`: :class:`~skvae.priors.Mixture`. `"posterior"`: the
         posteriors of up to 10,000 training rows themselves, which the fitted model then
         contains; see :class:`~skvae.priors.AggregatePosterior`. `"auto"`: a mixture if
-        held-out rows are more likely to have their z from it, else the prior.
-    objective : {"auto", "elbo", "neighbors", "iwae"} or Objective, default="auto"
+        held-out rows are more likely to have their z from it, or the prior has no
+        density, else the prior.
+    objective : str or Objective, default="auto"
         The loss, see :mod:`skvae.objectives`: the evidence lower bound
         (:class:`~skvae.objectives.ELBO`, whose default trades some density for better
         reconstructions); the same with a term that keeps neighbors together
         (:class:`~skvae.objectives.Neighbors`), for maps; or the tighter
         importance-weighted bound (:class:`~skvae.objectives.IWAE`), which costs more
-        time and is better for imputation. `"auto"`: `"neighbors"` with at most 3
+        time and is better for imputation. These are `"elbo"`, `"neighbors"` and
+        `"iwae"`; others, which shape the latent space, are `"free_bits"`, `"mmd"`,
+        `"total_correlation"`, `"nested_dropout"`, `"denoising"` and, with the prior
+        :class:`~skvae.priors.NoPrior`, `"rae"`. `"auto"`: `"neighbors"` with at most 3
         components, a normal posterior, and hidden layers in the encoder; `IWAE(8)` with
         `n_components="auto"` if rows of `fit` have missing cells; else `"elbo"`.
     beta : "auto", float, Schedule or Weight, default="auto"

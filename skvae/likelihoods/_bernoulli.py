@@ -75,6 +75,21 @@ class _BernoulliModel(UnitModel):
 
     link_kind = "sigmoid"
 
+    def __init__(self, n_features: int, draw_cells: bool = False) -> None:
+        super().__init__(n_features)
+        self._draws_cells = draw_cells
+
+    @property
+    def draws_cells(self) -> bool:
+        """Whether training draws cells between 0 and 1 anew at each step."""
+        return self._draws_cells
+
+    def draw_cells(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """Return zeros and ones, the latter with the intensities as probabilities."""
+        if not self._draws_cells:
+            return x
+        return torch.where(torch.isnan(x), x, (uniform < x).to(x.dtype))
+
     def cell_log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return minus the cross-entropy of each cell."""
         x = x.expand_as(outputs)
@@ -119,6 +134,13 @@ class Bernoulli(UnitLikelihood):
     between 0 and 1 are taken as targets of the cross-entropy, as is common for
     images [1]_; the score then is not the logarithm of a normalized density.
 
+    Parameters
+    ----------
+    draw_cells : bool, default=False
+        Whether training draws cells strictly between 0 and 1 anew at each step, as 0,
+        or as 1 with this probability [2]_. Held-out rows and the rows that methods
+        are given are taken as they are; pass zeros and ones for log-masses.
+
     See Also
     --------
     Gaussian : For real-valued columns.
@@ -127,6 +149,8 @@ class Bernoulli(UnitLikelihood):
     ----------
     .. [1] Kingma & Welling (2013). Auto-encoding variational Bayes, appendix C.1.
        https://arxiv.org/abs/1312.6114
+    .. [2] Salakhutdinov & Murray (2008). On the quantitative analysis of deep belief
+       networks. ICML. https://doi.org/10.1145/1390156.1390266
 
     Examples
     --------
@@ -135,3 +159,7 @@ class Bernoulli(UnitLikelihood):
     """
 
     _model = _BernoulliModel
+    _parameter_constraints: dict = {"draw_cells": ["boolean"]}
+
+    def __init__(self, draw_cells: bool = False) -> None:
+        self.draw_cells = draw_cells

@@ -199,6 +199,23 @@ class LikelihoodModel(nn.Module):
         return False
 
     @property
+    def draws_cells(self) -> bool:
+        """Whether training draws cells anew at each step, by `draw_cells`."""
+        return False
+
+    def draw_cells(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """Return rows (B, D) in model units whose cells are drawn anew, for a step.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, D)
+            NaN is a missing cell, and stays one.
+        uniform : Tensor of shape (B, D)
+            Numbers in [0, 1), drawn uniformly.
+        """
+        return x
+
+    @property
     def keeps_units(self) -> bool:
         """Whether model units are those of `X`, so that nothing is prepared."""
         return PREPARATIONS[self.preparation_kind].units is as_they_are

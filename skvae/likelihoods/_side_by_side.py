@@ -57,6 +57,18 @@ class SideBySideModel(LikelihoodModel):
         return any(part.rounds_draws for part in self.parts)
 
     @property
+    def draws_cells(self) -> bool:
+        """Whether training draws cells of a part anew."""
+        return any(part.draws_cells for part in self.parts)
+
+    def draw_cells(self, x: Tensor, uniform: Tensor) -> Tensor:
+        """Return rows with the cells of parts drawn anew."""
+        columns = (v.index_select(-1, self.columns) for v in (x, uniform))
+        cells = (v.split(self.sizes, -1) for v in columns)
+        each = zip(self.parts, *cells, strict=True)
+        return self._join(part.draw_cells(*given) for part, *given in each)
+
+    @property
     def n_constant(self) -> int:
         """Number of columns that the parts tell apart as constant."""
         return sum(part.n_constant for part in self.parts)

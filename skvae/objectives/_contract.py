@@ -1,8 +1,8 @@
 """The contract of objectives, and terms that are added to one."""
 
 import math
-from collections.abc import Mapping
-from numbers import Integral
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import torch
@@ -53,6 +53,9 @@ class Objective(BaseEstimator):
     neighborhood : int or None
         Number of nearest neighbors, of which each row of a batch comes with one; None
         where rows come alone.
+    orders_components : bool
+        Whether components keep the order that training gives them, and are not ordered
+        by information.
     """
 
     names: tuple[str, ...]
@@ -62,6 +65,7 @@ class Objective(BaseEstimator):
     is_bound = True
     max_r2_loss: float = math.inf
     neighborhood: int | None = None
+    orders_components = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Take back what a parent says of its gradient where terms are others."""
@@ -193,6 +197,23 @@ class Objective(BaseEstimator):
         """
         return 1.0
 
+    def require(
+        self, name: str, is_valid: Callable[[Any], bool], said: str, kind: Any = Real
+    ) -> None:
+        """Raise ValueError unless a parameter is a number that is valid.
+
+        Parameters
+        ----------
+        name : str
+        is_valid : callable
+        said : str
+            What the number must be.
+        kind : type, default=Real
+        """
+        value = getattr(self, name)
+        if not (isinstance(value, kind) and is_valid(value)):
+            raise ValueError(f"{name} of {self!r} must be {said}. Got {value!r}.")
+
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid."""
         if not isinstance(self.n_draws, Integral) or self.n_draws < 1:
@@ -201,43 +222,19 @@ class Objective(BaseEstimator):
             )
 
 
-class AddedTerm(Objective):
-    """Base of terms that are added to another objective.
-
-    A subclass has a `name` and a method `term`, and may have further parameters.
-    Several are added by nesting, in any order.
+class Wrapper(Objective):
+    """Base of objectives around another one, which are the same in all but some.
 
     Parameters
     ----------
     base : str or Objective, default="elbo"
-        What the term is added to.
-    weight : float, Schedule or Weight, default=1.0
-        Weight of the term.
+        The objective that is changed.
     """
 
-    name: str
     is_bound = False
 
-    def __init__(
-        self, base: str | Objective = "elbo", weight: float | Schedule | Weight = 1.0
-    ) -> None:
+    def __init__(self, base: str | Objective = "elbo") -> None:
         self.base = base
-        self.weight = weight
-
-    def term(self, model: Model, batch: Batch, noise: Tensor) -> Tensor:
-        """Return the term of each row, (B,), or of the batch, ().
-
-        Parameters
-        ----------
-        model : Model
-        batch : Batch
-        noise : Tensor of shape (S, B, K)
-
-        Returns
-        -------
-        term : Tensor
-        """
-        raise NotImplementedError
 
     @property
     def _base(self) -> Objective:
@@ -246,8 +243,8 @@ class AddedTerm(Objective):
 
     @property
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The names of the base's terms, then its own."""
-        return (*self._base.names, self.name)
+        """The names of the base's terms."""
+        return self._base.names
 
     @property
     def n_draws(self) -> Any:
@@ -269,8 +266,13 @@ class AddedTerm(Objective):
         """Variance that a state may explain less than an exact start: as the base."""
         return self._base.max_r2_loss
 
+    @property
+    def orders_components(self) -> bool:  # type: ignore[override]
+        """Whether components keep the order that training gives them: as the base."""
+        return self._base.orders_components
+
     def terms(self, model: Model, batch: Batch, noise: Tensor) -> Terms:
-        """Return the terms of the base, then its own.
+        """Return the terms of the base.
 
         Parameters
         ----------
@@ -282,8 +284,7 @@ class AddedTerm(Objective):
         -------
         terms : dict of str to Tensor of shape (B,) or ()
         """
-        terms = self._base.terms(model, batch, noise)
-        return {**terms, self.name: self.term(model, batch, noise)}
+        return self._base.terms(model, batch, noise)
 
     def noise_at(self, noise: Tensor) -> Tensor:
         """Return the noise at which the base reconstructs a batch.
@@ -299,7 +300,7 @@ class AddedTerm(Objective):
         return self._base.noise_at(noise)
 
     def cases(self) -> tuple[tuple[float, Objective], ...]:
-        """Return the cases of the base, each with the term added.
+        """Return the cases of the base, each changed in the same way.
 
         Returns
         -------
@@ -309,13 +310,13 @@ class AddedTerm(Objective):
         return tuple((f, clone(self).set_params(base=base)) for f, base in cases)
 
     def weights(self) -> dict[str, Weight]:
-        """Return the weights of the base's terms and its own.
+        """Return the weights of the base's terms.
 
         Returns
         -------
         weights : dict of str to Weight
         """
-        return {**self._base.weights(), self.name: as_weight(self.weight)}
+        return self._base.weights()
 
     def resolved(self, mean_fraction: float, shape: Shape | None = None) -> Objective:
         """Return the objective with the base resolved.
@@ -344,6 +345,78 @@ class AddedTerm(Objective):
         beta : float or Schedule
         """
         return self._base.default_beta(start_is_weak)
+
+    def check(self) -> None:
+        """Raise ValueError where a parameter is invalid."""
+        self._base.check()
+
+
+class AddedTerm(Wrapper):
+    """Base of terms that are added to another objective.
+
+    A subclass has a `name` and a method `term`, and may have further parameters.
+    Several are added by nesting, in any order.
+
+    Parameters
+    ----------
+    base : str or Objective, default="elbo"
+        What the term is added to.
+    weight : float, Schedule or Weight, default=1.0
+        Weight of the term.
+    """
+
+    name: str
+
+    def __init__(
+        self, base: str | Objective = "elbo", weight: float | Schedule | Weight = 1.0
+    ) -> None:
+        self.base = base
+        self.weight = weight
+
+    def term(self, model: Model, batch: Batch, noise: Tensor) -> Tensor:
+        """Return the term of each row, (B,), or of the batch, ().
+
+        Parameters
+        ----------
+        model : Model
+        batch : Batch
+        noise : Tensor of shape (S, B, K)
+
+        Returns
+        -------
+        term : Tensor
+        """
+        raise NotImplementedError
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The names of the base's terms, then its own."""
+        return (*self._base.names, self.name)
+
+    def terms(self, model: Model, batch: Batch, noise: Tensor) -> Terms:
+        """Return the terms of the base, then its own.
+
+        Parameters
+        ----------
+        model : Model
+        batch : Batch
+        noise : Tensor of shape (S, B, K)
+
+        Returns
+        -------
+        terms : dict of str to Tensor of shape (B,) or ()
+        """
+        terms = self._base.terms(model, batch, noise)
+        return {**terms, self.name: self.term(model, batch, noise)}
+
+    def weights(self) -> dict[str, Weight]:
+        """Return the weights of the base's terms and its own.
+
+        Returns
+        -------
+        weights : dict of str to Weight
+        """
+        return {**self._base.weights(), self.name: as_weight(self.weight)}
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid, or two terms share a name."""
@@ -380,3 +453,9 @@ def per_row(values: Tensor, n_rows: int) -> Tensor:
 def single(noise: Tensor) -> Tensor:
     """Return noise (S, B, K), or (B, K) where there is a single draw."""
     return noise[0] if len(noise) == 1 else noise
+
+
+def shares(batch: Batch) -> Tensor:
+    """Return the share of each row in the sample weights of a batch, (B,)."""
+    weights = torch.ones_like(batch.x[:, 0]) if batch.weights is None else batch.weights
+    return weights / weights.sum()

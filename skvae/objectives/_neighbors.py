@@ -1,8 +1,7 @@
 """A term that keeps neighbors together, and other rows apart."""
 
 import math
-from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -167,22 +166,15 @@ class Neighbors(AddedTerm):
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid, or two terms share a name."""
-        self._require("n_neighbors", Integral, lambda n: n >= 1, "a positive integer")
-        self._require("max_r2_loss", Real, lambda loss: loss >= 0, "at least 0")
+        self.require("n_neighbors", lambda n: n >= 1, "a positive integer", Integral)
+        self.require("max_r2_loss", lambda loss: loss >= 0, "at least 0")
         if not _is_auto(self.width):
             said = "'auto' or a number above 0"
-            self._require("width", Real, lambda w: 0 < w < math.inf, said)
+            self.require("width", lambda w: 0 < w < math.inf, said)
         if _is_auto(self.weight):
             clone(self).set_params(weight=1.0).check()
         else:
             super().check()
-
-    def _require(
-        self, name: str, kind: Any, is_valid: Callable[[Any], bool], said: str
-    ) -> None:
-        value = getattr(self, name)
-        if not (isinstance(value, kind) and is_valid(value)):
-            raise ValueError(f"{name} of {self!r} must be {said}. Got {value!r}.")
 
 
 def _is_auto(value: Any) -> bool:

@@ -58,6 +58,14 @@ class Posterior:
         """Return log q(z given x), (..., B), of z (..., B, K)."""
         raise NotImplementedError
 
+    def log_prob_per_component(self, outputs: Tensor, z: Tensor) -> Tensor:
+        """Return log q(z_k given x), (..., B, K), of z (..., B, K)."""
+        raise ValueError(
+            "Densities of single components require a posterior with independent "
+            f"components, such as that of prior='normal'. Got {type(self).__name__}. "
+            "Use such a prior, or another objective."
+        )
+
     def draw_and_score(self, outputs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return draws of z and their log q."""
         z = self.draw(outputs, noise)
@@ -104,9 +112,13 @@ class Normal(Posterior):
 
     def log_prob(self, outputs: Tensor, z: Tensor) -> Tensor:
         """Return the normal log-density."""
+        return self.log_prob_per_component(outputs, z).sum(-1)
+
+    def log_prob_per_component(self, outputs: Tensor, z: Tensor) -> Tensor:
+        """Return the normal log-density of each component."""
         mean, log_variance = self.moments(outputs)
         squares = (z - mean).square() * torch.exp(-log_variance)
-        return -0.5 * (squares + log_variance + math.log(2 * math.pi)).sum(-1)
+        return -0.5 * (squares + log_variance + math.log(2 * math.pi))
 
     def draw_and_score(self, outputs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return draws and log q from the noise itself, in which nothing cancels."""

@@ -7,6 +7,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from skvae._random import Stream, generator_from
 from skvae.priors._aggregate import Aggregate
 from skvae.priors._posterior import Normal, Point, Posterior
 
@@ -21,6 +22,9 @@ class PriorModel(nn.Module):
     is_standard_normal = False
     """Whether components are independent and standard normal, as in probabilistic PCA
     and in the gradient that is written out."""
+
+    has_density = True
+    """Whether there is a density, and z can be drawn."""
 
     zeros: Tensor
 
@@ -53,6 +57,14 @@ class PriorModel(nn.Module):
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Return `n` draws of z, (n, K), float64."""
         raise NotImplementedError
+
+    @torch.no_grad()
+    def draw_from(self, noise: Tensor) -> Tensor:
+        """Return draws of z, (n, K), that follow from standard normal numbers (n, K).
+
+        They are fixed: parameters of the prior get no gradient.
+        """
+        return self.draw(len(noise), generator_from(noise, Stream.PRIOR)).to(noise)
 
     def kl(self, posterior: Posterior, outputs: Tensor, z: Tensor) -> Tensor:
         """Return KL(q || p) of each row, (B,), in nats: closed, or estimated.
@@ -143,6 +155,9 @@ class StandardNormalModel(PriorModel):
             device=generator.device,
         )
 
+    def draw_from(self, noise: Tensor) -> Tensor:
+        return noise
+
     def kl(self, posterior: Posterior, outputs: Tensor, z: Tensor) -> Tensor:
         closed = self.kl_per_component(posterior, outputs)
         return super().kl(posterior, outputs, z) if closed is None else closed.sum(-1)
@@ -188,8 +203,40 @@ class StandardNormal(Prior):
         return StandardNormalModel(n_components)
 
 
+class NoPriorModel(PriorModel):
+    """No assumption about z, built."""
+
+    has_density = False
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        raise _no_density()
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        raise _no_density()
+
+
+def _no_density() -> ValueError:
+    return ValueError(
+        "Densities and draws of z require a prior that has them. Got NoPrior. Use "
+        "sampler='mixture' to draw rows, or another prior for densities."
+    )
+
+
 class NoPrior(Prior):
-    """No assumption about z: the latent space of a plain autoencoder."""
+    """No assumption about z: the latent space of a plain autoencoder.
+
+    A row then has a single z. There is no density of rows, and samples are those of a
+    distribution that is fitted to z after training.
+
+    See Also
+    --------
+    skvae.objectives.RAE : The objective for it.
+
+    Examples
+    --------
+    >>> NoPrior()
+    NoPrior()
+    """
 
     posterior = Point()
 
@@ -205,4 +252,4 @@ class NoPrior(Prior):
         -------
         model : PriorModel
         """
-        return PriorModel(n_components)
+        return NoPriorModel(n_components)

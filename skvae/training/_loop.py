@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -295,7 +296,7 @@ class Training:
             weights = [self._weight(name, progress) for name in self.names]
             rate = plan.learning_rate(progress.epoch, plan.max_iter)
             noise = self._noise(batch, epoch, step)
-            batch = self._with_hidden(batch, epoch, step)
+            batch = self._with_hidden(self._with_drawn(batch, epoch, step), epoch, step)
             self.optimizer.tick()
             rate *= counters.slowdown
             with self.modes.step(epoch, step):
@@ -315,6 +316,22 @@ class Training:
         random = generator(self.plan.seed, Stream.NOISE, epoch, step, device=device)
         shape = (n_draws, len(batch), self.model.n_components)
         return torch.randn(shape, generator=random, device=device, dtype=torch.float32)
+
+    def _with_drawn(self, batch: Batch, epoch: int, step: int) -> Batch:
+        """Return the batch with cells drawn anew, where the likelihood draws any."""
+        likelihood = self.model.likelihood
+        if not likelihood.draws_cells:
+            return batch
+        device = batch.x.device
+        random = generator(self.plan.seed, Stream.CELLS, epoch, step, device=device)
+
+        def drawn(x: Tensor) -> Tensor:
+            options: Any = {"generator": random, "device": device, "dtype": x.dtype}
+            return likelihood.draw_cells(x, torch.rand(x.shape, **options))
+
+        near = batch.partners
+        partners = None if near is None else drawn(near)
+        return replace(batch, x=drawn(batch.x), partners=partners)
 
     def _with_hidden(self, batch: Batch, epoch: int, step: int) -> Batch:
         """Return the batch with a fraction of its cells hidden at random.
