@@ -3,6 +3,7 @@
 import copy
 import math
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,6 +47,15 @@ class FlowModel(PriorModel):
     def width(self) -> int:
         # Knots and slopes of eight pieces of each component.
         return max(23 * self.n_components, self.n_units)
+
+    @torch.no_grad()
+    def attach(self, model: Any) -> None:
+        # As a prior it is standard normal until it is trained: without weights in the
+        # last layers, all splines are straight.
+        for layer in self.flow.transform.transforms:
+            last = layer.hyper[-1] if hasattr(layer, "hyper") else layer.phi
+            for parameter in last.parameters():
+                parameter.zero_()
 
     def log_prob(self, z: Tensor) -> Tensor:
         standard = (z - self.center) / self.scale

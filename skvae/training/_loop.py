@@ -17,6 +17,7 @@ from skvae.schedules import Progress, Schedule, Weight
 from skvae.table import Batch, Batches, Rows
 from skvae.training._acceptance import Acceptance, Start
 from skvae.training._optimizers import SOLVERS
+from skvae.training._posteriors import posteriors_of
 from skvae.training._replay import Replayed
 from skvae.training._start import start as start_model
 from skvae.training._state import FlatParameters, Saved, TrainingState
@@ -280,8 +281,22 @@ class Training:
         self.state.counters.is_finished = True
         return False
 
+    def _refit_prior(self) -> None:
+        """Let the prior follow z, before the one epoch at which it asks for that.
+
+        Losses before say little of those that follow.
+        """
+        prior, n_epochs = self.model.prior, self.state.counters.n_epochs
+        if prior.refits_at is None or not n_epochs:
+            return
+        if n_epochs == round(prior.refits_at * self.plan.max_iter):
+            prior.refit(posteriors_of(self.model, self.train))
+            self.parameters.average.copy_(self.parameters.theta)
+            self.acceptance.wait()
+
     def _epoch(self) -> dict[str, float]:
         """Take one step per batch; return mean terms."""
+        self._refit_prior()
         plan, counters = self.plan, self.state.counters
         epoch, n_steps = counters.first_epoch + counters.n_epochs, self.train.n_steps
         spacing = max(1, n_steps // N_AVERAGED)
