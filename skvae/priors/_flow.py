@@ -80,7 +80,10 @@ class Flow(Prior):
     where :math:`f` consists of monotone rational-quadratic splines whose knots depend
     on other components [1]_. As a sampler it is fitted to draws from the posteriors of
     the training rows, after training, until draws from those of held-out rows become no
-    more likely. It needs the package zuko: ``pip install 'skvae[flow]'``.
+    more likely. As a prior it is learned with the model [2]_, from a standard normal
+    distribution on; the divergence is then estimated, and not known per component, and
+    the posterior of a row without any observed cell stays standard normal. It needs the
+    package zuko: ``pip install 'skvae[flow]'``.
 
     Parameters
     ----------
@@ -97,6 +100,9 @@ class Flow(Prior):
     ----------
     .. [1] Durkan, Bekasov, Murray & Papamakarios (2019). Neural spline flows. NeurIPS.
        https://arxiv.org/abs/1906.04032
+    .. [2] Chen, Kingma, Salimans, Duan, Dhariwal, Schulman, Sutskever & Abbeel (2017).
+       Variational lossy autoencoder. ICLR, section 3.2.
+       https://arxiv.org/abs/1611.02731
 
     Examples
     --------

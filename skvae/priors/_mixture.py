@@ -37,7 +37,8 @@ class MixtureModel(PriorModel):
 
     The precision of cluster c is :math:`P_c P_c^T`, where :math:`P_c` is upper
     triangular: of `factors` what lies above the diagonal, and on it their exponentials.
-    There are as many factors as clusters, or one that these share. The fractions of the clusters are the softmax of `logits`.
+    There are as many factors as clusters, or one that these share. The fractions of the
+    clusters are the softmax of `logits`.
     """
 
     # Clusters show once the encoder has unfolded the rows.
@@ -45,9 +46,9 @@ class MixtureModel(PriorModel):
 
     def __init__(self, n_components: int, n_clusters: int, n_factors: int) -> None:
         super().__init__(n_components)
-        shape = n_clusters, n_components
         self.logits = nn.Parameter(torch.zeros(n_clusters, dtype=torch.float32))
-        self.means = nn.Parameter(torch.zeros(shape, dtype=torch.float32))
+        zeros = torch.zeros((n_clusters, n_components), dtype=torch.float32)
+        self.means = nn.Parameter(zeros)
         shape = n_factors, n_components, n_components
         self.factors = nn.Parameter(torch.zeros(shape, dtype=torch.float32))
 
@@ -135,22 +136,38 @@ class Mixture(Prior):
     expectation-maximization, after training [1]_, as
     :class:`sklearn.mixture.GaussianMixture` would be.
 
+    As a prior it is learned with the model ([2]_, equation 9), and clusters the rows:
+    `predict` gives the cluster of a row, `predict_proba` the probability of each.
+    Before training and once more after 0.4 of `max_iter` epochs, it is set to the
+    clusters that expectation-maximization finds in such draws: gradients alone seldom
+    move a cluster from where rows were to where the encoder has moved them, and
+    clusters without rows stay without. The divergence is estimated, and not known per
+    component. Where clusters are what is sought, the objective
+    :class:`~skvae.objectives.Neighbors` makes them far easier to find.
+
     Parameters
     ----------
     n_clusters : "auto" or int, default="auto"
-        Number of normal distributions. `"auto"`: as many as make draws from the
-        posteriors of held-out rows most likely, of 1 and more, each twice (or with
-        `"tied"` four times) the number before, up to 128.
+        Number of normal distributions. `"auto"`: for a sampler, as many as make draws
+        from the posteriors of held-out rows most likely, of 1 and more, each twice (or
+        with `"tied"` four times) the number before, up to 128; for a prior 10.
     covariance_type : {"auto", "full", "tied"}, default="auto"
         `"full"`: each cluster has a covariance of its own; `"tied"`: all have the same,
-        so that there may be more of them. `"auto"`: the one under which these draws are
-        more likely.
+        so that there may be more of them. `"auto"`: for a sampler, the one under which
+        these draws are more likely; for a prior `"full"`.
+
+    See Also
+    --------
+    VampPrior : Many more, but smaller, clusters.
 
     References
     ----------
     .. [1] Ghosh, Sajjadi, Vergari, Black & Schölkopf (2020). From variational to
        deterministic autoencoders. ICLR, section 4.
        https://arxiv.org/abs/1903.12436
+    .. [2] Jiang, Zheng, Tan, Tang & Zhou (2017). Variational deep embedding: an
+       unsupervised and generative approach to clustering. IJCAI.
+       https://arxiv.org/abs/1611.05148
 
     Examples
     --------
@@ -176,8 +193,8 @@ class Mixture(Prior):
 
     def build(self, n_components: int) -> MixtureModel:
         self._validate_params()
-        auto = isinstance(self.n_clusters, str)
-        n_clusters = N_CLUSTERS if auto else self.n_clusters
+        given = self.n_clusters
+        n_clusters = N_CLUSTERS if isinstance(given, str) else given
         n_factors = 1 if self.covariance_type == "tied" else n_clusters
         return MixtureModel(n_components, n_clusters, n_factors)
 
