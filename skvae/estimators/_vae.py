@@ -74,7 +74,7 @@ class VAETransformer(ClusterMethods, LatentTransformer):
     sampler : {"auto", "prior", "mixture", "posterior"} or Prior, default="auto"
         Distribution of z in `sample`, `score_samples` and `impute`, fitted to the
         posteriors of the training rows after training, since these together seldom are
-        the prior, even if it is learned. `"mixture"`: :class:`~skvae.priors.Mixture`. `"posterior"`: the
+        the prior. `"mixture"`: :class:`~skvae.priors.Mixture`. `"posterior"`: the
         posteriors of up to 10,000 training rows themselves, which the fitted model then
         contains; see :class:`~skvae.priors.AggregatePosterior`. `"auto"`: a mixture if
         held-out rows are more likely to have their z from it, else the prior.
