@@ -281,16 +281,19 @@ class Training:
         self.state.counters.is_finished = True
         return False
 
+    @property
+    def _refit_epoch(self) -> int:
+        """Number of epochs after which the prior is set anew; 0 if never."""
+        return round((self.model.prior.refits_at or 0.0) * self.plan.max_iter)
+
     def _refit_prior(self) -> None:
         """Let the prior follow z, before the one epoch at which it asks for that.
 
         Losses before say little of those that follow.
         """
-        prior, n_epochs = self.model.prior, self.state.counters.n_epochs
-        if prior.refits_at is None or not n_epochs:
-            return
-        if n_epochs == round(prior.refits_at * self.plan.max_iter):
-            prior.refit(posteriors_of(self.model, self.train))
+        n_epochs = self.state.counters.n_epochs
+        if n_epochs and n_epochs == self._refit_epoch:
+            self.model.prior.refit(posteriors_of(self.model, self.train))
             self.parameters.average.copy_(self.parameters.theta)
             self.acceptance.wait()
 
@@ -403,6 +406,8 @@ class Training:
         # the first states of a map that unfolds are worse than the start.
         unfolds = bool(self.fixed) and self.acceptance.stays_at_start
         if self.plan.tol is None or self.acceptance.awaits_standard or unfolds:
+            return False
+        if self.state.counters.n_epochs <= self._refit_epoch:
             return False
         return self.state.kept.n_stale >= self.plan.n_iter_no_change
 
