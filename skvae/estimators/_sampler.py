@@ -5,9 +5,7 @@ import torch
 from skvae._model import Model
 from skvae.priors import Aggregate, Mixture, Prior, PriorModel, as_sampler
 from skvae.table import Batches
-
-N_ROWS = 16_384
-"""Most rows whose posteriors a sampler is fitted to."""
+from skvae.training import posteriors_of
 
 N_DRAWS = 8
 """Draws of z for each held-out row, by which samplers are compared."""
@@ -49,12 +47,12 @@ def fit_sampler(
     has_nothing = is_fixed or len(train) < LEAST_ROWS
     if said == "prior" or (is_auto and has_nothing):
         return prior, None
-    rows = _aggregate(model, train)
+    rows = posteriors_of(model, train)
     if held_out is None:
         place = torch.arange(rows.n_rows)
         checked, rows = rows.take(place[::EVERY]), rows.take(place[place % EVERY > 0])
     else:
-        checked = _aggregate(model, held_out)
+        checked = posteriors_of(model, held_out)
     spec = Mixture() if is_auto else as_sampler(said)
     spec, fitted = spec.fitted(rows, checked, seed)
     fitted.to(model.device)
@@ -72,11 +70,3 @@ def _gains(fitted: PriorModel, prior: PriorModel, rows: Aggregate, seed: int) ->
     mean = weights @ gain
     error = (weights @ (gain - mean).square() / rows.n_rows).sqrt()
     return bool(mean > error)
-
-
-@torch.inference_mode()
-def _aggregate(model: Model, batches: Batches) -> Aggregate:
-    """Return the posteriors of rows, on the CPU."""
-    outputs = [model.encode(batch).cpu() for batch in batches.in_order(N_ROWS)]
-    stacked = torch.cat(outputs)
-    return Aggregate(model.posterior, stacked, batches.weights[: len(stacked)].cpu())

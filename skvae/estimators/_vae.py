@@ -11,6 +11,7 @@ from skvae._random import Stream, generator, normal_sequence, seed_from
 from skvae._sklearn import Interval, StrOptions
 from skvae.estimators._apply import decode, own_modes
 from skvae.estimators._base import AUTO, COUNT, LatentTransformer
+from skvae.estimators._clusters import ClusterMethods
 from skvae.estimators._conditional import draw_given
 from skvae.estimators._gaps import Gaps
 from skvae.estimators._given import read_given
@@ -28,7 +29,7 @@ LEAST_DIFFERENT = 0.5
 """Fraction of the draws of z given some cells that should differ."""
 
 
-class VAETransformer(LatentTransformer):
+class VAETransformer(ClusterMethods, LatentTransformer):
     r"""Variational autoencoder: a nonlinear, generative counterpart of PCA.
 
     A row x is encoded as a distribution :math:`q(z \mid x) = \mathcal{N}(\mu(x),
@@ -63,8 +64,13 @@ class VAETransformer(LatentTransformer):
         A name or object of :mod:`skvae.likelihoods` applies to all columns; a dict of
         column to likelihood, or a list of (likelihood, columns), to those that it
         names.
-    prior : {"normal"} or Prior, default="normal"
-        Distribution of z before a row is seen; see :mod:`skvae.priors`.
+    prior : {"normal", "mixture", "vamp", "flow"} or Prior, default="normal"
+        Distribution of z before a row is seen, see :mod:`skvae.priors`: standard
+        normal, or learned with the model: clusters that rows belong to
+        (:class:`~skvae.priors.Mixture`), the posteriors of pseudo-inputs
+        (:class:`~skvae.priors.VampPrior`), or a normalizing flow
+        (:class:`~skvae.priors.Flow`). With clusters there are `predict` and
+        `predict_proba`.
     sampler : {"auto", "prior", "mixture", "posterior"} or Prior, default="auto"
         Distribution of z in `sample`, `score_samples` and `impute`, fitted to the
         posteriors of the training rows after training, since these together seldom are

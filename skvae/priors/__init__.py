@@ -12,6 +12,7 @@ from skvae.priors._posterior import Normal, Point, Posterior
 from skvae.priors._posterior import bounded as bounded
 from skvae.priors._posterior import bounded_backward as bounded_backward
 from skvae.priors._priors import NoPrior, Prior, PriorModel, StandardNormal
+from skvae.priors._vamp import VampPrior
 
 __all__ = [
     "Aggregate",
@@ -25,4 +26,5 @@ __all__ = [
     "Prior",
     "PriorModel",
     "StandardNormal",
+    "VampPrior",
 ]

@@ -48,6 +48,10 @@ class Clusters(NamedTuple):
         log_det = roots.diagonal(dim1=1, dim2=2).log().sum(-1)
         return self.fractions.log() + log_det - 0.5 * squares
 
+    def score(self, z: Tensor) -> float:
+        """Return the mean log-likelihood of draws z (n, K), up to a constant."""
+        return float(self.log_prob(z).logsumexp(-1).mean())
+
 
 def fit_clusters(z: Tensor, n_clusters: int, kind: str, seed: int) -> Clusters:
     """Return the mixture that expectation-maximization leads to, from k-means.

@@ -3,6 +3,7 @@
 import copy
 import math
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,6 +48,15 @@ class FlowModel(PriorModel):
         # Knots and slopes of eight pieces of each component.
         return max(23 * self.n_components, self.n_units)
 
+    @torch.no_grad()
+    def attach(self, model: Any) -> None:
+        # As a prior it is standard normal until it is trained: without weights in the
+        # last layers, all splines are straight.
+        for layer in self.flow.transform.transforms:
+            last = layer.hyper[-1] if hasattr(layer, "hyper") else layer.phi
+            for parameter in last.parameters():
+                parameter.zero_()
+
     def log_prob(self, z: Tensor) -> Tensor:
         standard = (z - self.center) / self.scale
         return self.flow().log_prob(standard) - self.scale.log().sum()
@@ -70,7 +80,10 @@ class Flow(Prior):
     where :math:`f` consists of monotone rational-quadratic splines whose knots depend
     on other components [1]_. As a sampler it is fitted to draws from the posteriors of
     the training rows, after training, until draws from those of held-out rows become no
-    more likely. It needs the package zuko: ``pip install 'skvae[flow]'``.
+    more likely. As a prior it is learned with the model [2]_, from a standard normal
+    distribution on; the divergence is then estimated, and not known per component, and
+    the posterior of a row without any observed cell stays standard normal. It needs the
+    package zuko: ``pip install 'skvae[flow]'``.
 
     Parameters
     ----------
@@ -87,6 +100,9 @@ class Flow(Prior):
     ----------
     .. [1] Durkan, Bekasov, Murray & Papamakarios (2019). Neural spline flows. NeurIPS.
        https://arxiv.org/abs/1906.04032
+    .. [2] Chen, Kingma, Salimans, Duan, Dhariwal, Schulman, Sutskever & Abbeel (2017).
+       Variational lossy autoencoder. ICLR, section 3.2.
+       https://arxiv.org/abs/1611.02731
 
     Examples
     --------

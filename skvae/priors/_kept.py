@@ -1,13 +1,14 @@
 """The posteriors of training rows themselves as p(z)."""
 
-import math
 from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from skvae._sklearn import Interval, StrOptions
 from skvae.priors._aggregate import Aggregate
+from skvae.priors._posterior import NormalParts
 from skvae.priors._priors import Prior, PriorModel
 
 MOST_ROWS = 10_000
@@ -30,34 +31,26 @@ class AggregatePosteriorModel(PriorModel):
     def width(self) -> int:
         return max(self.means.shape)
 
+    @property
+    def parts(self) -> NormalParts:
+        """The posteriors."""
+        return NormalParts(self.means, self.log_variances)
+
+    def attach(self, model: Any) -> None:
+        raise ValueError(
+            "AggregatePosterior can only be a sampler: it keeps the posteriors of a "
+            "trained model. Got it as prior. Use sampler='posterior', or a prior that "
+            "is learned in its place: prior='vamp'."
+        )
+
     def log_prob(self, z: Tensor) -> Tensor:
-        # Squares of differences, written out: products of matrices need no array of
-        # draws by rows by components. Relative to the mean, so that less cancels.
-        center = self.means.mean(0)
-        z, means = z - center, self.means - center
-        precisions = torch.exp(-self.log_variances)
-        scaled = means * precisions
-        squares = z.square() @ precisions.T - 2.0 * (z @ scaled.T)
-        squares = squares + (means * scaled).sum(-1)
-        log_det = self.log_variances.sum(-1) + self.n_components * math.log(2 * math.pi)
-        return (-0.5 * (squares + log_det)).logsumexp(-1) - math.log(len(means))
+        return self.parts.log_prob(z)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        device = generator.device
-        rows = torch.randint(len(self.means), (n,), generator=generator, device=device)
-        noise = torch.randn(
-            (n, self.n_components),
-            generator=generator,
-            dtype=torch.float64,
-            device=device,
-        )
-        stds = torch.exp(0.5 * self.log_variances.double()[rows])
-        return self.means.double()[rows] + stds * noise
+        return self.parts.draw(n, generator)
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        variance = self.log_variances.exp().mean(0)
-        variance = variance + self.means.var(0, correction=0)
-        return self.means.mean(0), variance.sqrt()
+        return self.parts.moments()
 
 
 class AggregatePosterior(Prior):

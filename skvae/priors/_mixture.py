@@ -3,14 +3,24 @@
 import math
 from collections.abc import Iterator
 from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from skvae._sklearn import Interval, StrOptions
 from skvae.priors._aggregate import Aggregate
-from skvae.priors._em import fit_clusters
+from skvae.priors._em import Clusters, fit_clusters
+from skvae.priors._posterior import Posterior
 from skvae.priors._priors import Prior, PriorModel
+from skvae.priors._rows import aggregate_of
+from skvae.table import Rows
+
+N_CLUSTERS = 10
+"""Number of clusters of a prior, which cannot be chosen by its fit, by default."""
+
+N_STARTS = 4
+"""Starts of expectation-maximization for a prior, the best of which counts."""
 
 MOST_CLUSTERS = 128
 """Most clusters that are tried."""
@@ -27,25 +37,52 @@ class MixtureModel(PriorModel):
 
     The precision of cluster c is :math:`P_c P_c^T`, where :math:`P_c` is upper
     triangular: of `factors` what lies above the diagonal, and on it their exponentials.
-    The fractions of the clusters are the softmax of `logits`.
+    There are as many factors as clusters, or one that these share. The fractions of the
+    clusters are the softmax of `logits`.
     """
 
-    def __init__(self, n_components: int, n_clusters: int) -> None:
+    # Clusters show once the encoder has unfolded the rows.
+    refits_at = 0.4
+
+    def __init__(self, n_components: int, n_clusters: int, n_factors: int) -> None:
         super().__init__(n_components)
-        shape = n_clusters, n_components
         self.logits = nn.Parameter(torch.zeros(n_clusters, dtype=torch.float32))
-        self.means = nn.Parameter(torch.zeros(shape, dtype=torch.float32))
-        zeros = torch.zeros((*shape, n_components), dtype=torch.float32)
-        self.factors = nn.Parameter(zeros)
+        zeros = torch.zeros((n_clusters, n_components), dtype=torch.float32)
+        self.means = nn.Parameter(zeros)
+        shape = n_factors, n_components, n_components
+        self.factors = nn.Parameter(torch.zeros(shape, dtype=torch.float32))
 
     @property
     def width(self) -> int:
         return self.means.numel()
 
+    def attach(self, model: Any) -> None:
+        self.model = (model,)
+
+    @torch.no_grad()
+    def start(self, rows: Rows) -> None:
+        self.refit(aggregate_of(*self.model, rows))
+
+    @torch.no_grad()
+    def refit(self, rows: Aggregate) -> None:
+        z, n_clusters = rows.some_draws(seed=0), len(self.means)
+        kind = "full" if len(self.factors) == n_clusters else "tied"
+        tried = [fit_clusters(z, n_clusters, kind, seed) for seed in range(N_STARTS)]
+        self.set_clusters(max(tried, key=lambda clusters: clusters.score(z)))
+
+    def set_clusters(self, clusters: Clusters) -> None:
+        """Set parameters in place."""
+        self.logits.copy_(clusters.fractions.log())
+        self.means.copy_(clusters.means)
+        roots = clusters.roots()
+        scales = roots.diagonal(dim1=-2, dim2=-1)
+        self.factors.copy_(roots + torch.diag_embed(scales.log() - scales))
+
     def roots(self) -> Tensor:
         """Return the upper triangular roots of the precisions, (C, K, K)."""
         scales = torch.exp(self.factors.diagonal(dim1=1, dim2=2))
-        return self.factors.triu(1) + torch.diag_embed(scales)
+        roots = self.factors.triu(1) + torch.diag_embed(scales)
+        return roots.expand(len(self.means), -1, -1)
 
     def cluster_log_prob(self, z: Tensor) -> Tensor:
         """Return log p(z, cluster), (..., C)."""
@@ -60,6 +97,12 @@ class MixtureModel(PriorModel):
 
     def log_prob(self, z: Tensor) -> Tensor:
         return self.cluster_log_prob(z).logsumexp(-1)
+
+    def cluster_probabilities(
+        self, posterior: Posterior, outputs: Tensor, noise: Tensor
+    ) -> Tensor:
+        z = posterior.draw(outputs, noise)
+        return self.cluster_log_prob(z).softmax(-1).mean(0)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         fractions = self.logits.double().softmax(0)
@@ -77,7 +120,7 @@ class MixtureModel(PriorModel):
 
     def moments(self) -> tuple[Tensor, Tensor]:
         fractions = self.logits.softmax(0)[:, None]
-        eye = torch.eye(self.n_components).to(self.factors)
+        eye = torch.diag_embed(torch.ones_like(self.zeros)).to(self.factors)
         roots = torch.linalg.solve_triangular(self.roots().mT, eye, upper=False)
         mean = (fractions * self.means).sum(0)
         squares = roots.square().sum(-1) + (self.means - mean).square()
@@ -93,22 +136,38 @@ class Mixture(Prior):
     expectation-maximization, after training [1]_, as
     :class:`sklearn.mixture.GaussianMixture` would be.
 
+    As a prior it is learned with the model ([2]_, equation 9), and clusters the rows:
+    `predict` gives the cluster of a row, `predict_proba` the probability of each.
+    Before training and once more after 0.4 of `max_iter` epochs, it is set to the
+    clusters that expectation-maximization finds in such draws: gradients alone seldom
+    move a cluster from where rows were to where the encoder has moved them, and
+    clusters without rows stay without. The divergence is estimated, and not known per
+    component. Where clusters are what is sought, the objective
+    :class:`~skvae.objectives.Neighbors` makes them far easier to find.
+
     Parameters
     ----------
     n_clusters : "auto" or int, default="auto"
-        Number of normal distributions. `"auto"`: as many as make draws from the
-        posteriors of held-out rows most likely, of 1 and more, each twice (or with
-        `"tied"` four times) the number before, up to 128.
+        Number of normal distributions. `"auto"`: for a sampler, as many as make draws
+        from the posteriors of held-out rows most likely, of 1 and more, each twice (or
+        with `"tied"` four times) the number before, up to 128; for a prior 10.
     covariance_type : {"auto", "full", "tied"}, default="auto"
         `"full"`: each cluster has a covariance of its own; `"tied"`: all have the same,
-        so that there may be more of them. `"auto"`: the one under which these draws are
-        more likely.
+        so that there may be more of them. `"auto"`: for a sampler, the one under which
+        these draws are more likely; for a prior `"full"`.
+
+    See Also
+    --------
+    VampPrior : Many more, but smaller, clusters.
 
     References
     ----------
     .. [1] Ghosh, Sajjadi, Vergari, Black & Schölkopf (2020). From variational to
        deterministic autoencoders. ICLR, section 4.
        https://arxiv.org/abs/1903.12436
+    .. [2] Jiang, Zheng, Tan, Tang & Zhou (2017). Variational deep embedding: an
+       unsupervised and generative approach to clustering. IJCAI.
+       https://arxiv.org/abs/1611.05148
 
     Examples
     --------
@@ -124,6 +183,8 @@ class Mixture(Prior):
         "covariance_type": [StrOptions({"auto", *FACTORS})],
     }
 
+    has_clusters = True
+
     def __init__(
         self, n_clusters: str | int = "auto", covariance_type: str = "auto"
     ) -> None:
@@ -131,8 +192,11 @@ class Mixture(Prior):
         self.covariance_type = covariance_type
 
     def build(self, n_components: int) -> MixtureModel:
-        n_clusters = 1 if isinstance(self.n_clusters, str) else self.n_clusters
-        return MixtureModel(n_components, n_clusters)
+        self._validate_params()
+        given = self.n_clusters
+        n_clusters = N_CLUSTERS if isinstance(given, str) else given
+        n_factors = 1 if self.covariance_type == "tied" else n_clusters
+        return MixtureModel(n_components, n_clusters, n_factors)
 
     @torch.no_grad()
     def fitted(
@@ -174,10 +238,6 @@ class Mixture(Prior):
 def _fit(z: Tensor, n_clusters: int, kind: str, seed: int) -> MixtureModel:
     """Return a mixture fitted to draws of z, (n, K), float64."""
     clusters = fit_clusters(z, n_clusters, kind, seed)
-    model = MixtureModel(z.shape[1], n_clusters)
-    model.logits.copy_(clusters.fractions.log())
-    model.means.copy_(clusters.means)
-    roots = clusters.roots().expand_as(model.factors)
-    scales = roots.diagonal(dim1=-2, dim2=-1)
-    model.factors.copy_(roots + torch.diag_embed(scales.log() - scales))
+    model = Mixture(n_clusters, kind).build(z.shape[1])
+    model.set_clusters(clusters)
     return model

@@ -1,10 +1,17 @@
 """Names of priors and samplers."""
 
+from skvae.priors._flow import Flow
 from skvae.priors._kept import AggregatePosterior
 from skvae.priors._mixture import Mixture
 from skvae.priors._priors import Prior, StandardNormal
+from skvae.priors._vamp import VampPrior
 
-PRIORS: dict[str, type[Prior]] = {"normal": StandardNormal}
+PRIORS: dict[str, type[Prior]] = {
+    "normal": StandardNormal,
+    "mixture": Mixture,
+    "vamp": VampPrior,
+    "flow": Flow,
+}
 """Names of priors."""
 
 SAMPLERS: dict[str, type[Prior]] = {

@@ -1,6 +1,7 @@
 """q(z given x): what the outputs of an encoder mean."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +20,50 @@ def bounded_backward(gradient: Tensor, log_variance: Tensor) -> Tensor:
     return torch.ops.aten.hardtanh_backward.default(
         gradient, log_variance, *LOG_VARIANCE_BOUNDS
     )
+
+
+class NormalParts(NamedTuple):
+    """Equal parts of n normal distributions with independent components.
+
+    Attributes
+    ----------
+    means, log_variances : Tensor of shape (n, K)
+    """
+
+    means: Tensor
+    log_variances: Tensor
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return the log-density of the mixture, (...), of z (..., K)."""
+        # Squares of differences, written out: products of matrices need no array of
+        # draws by parts by components. Relative to the mean, so that less cancels.
+        center = self.means.mean(0)
+        z, means = z - center, self.means - center
+        precisions = torch.exp(-self.log_variances)
+        scaled = means * precisions
+        squares = z.square() @ precisions.T - 2.0 * (z @ scaled.T)
+        squares = squares + (means * scaled).sum(-1)
+        log_det = self.log_variances.sum(-1) + z.shape[-1] * math.log(2 * math.pi)
+        return (-0.5 * (squares + log_det)).logsumexp(-1) - math.log(len(means))
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Return n draws of z, (n, K), float64."""
+        device = generator.device
+        parts = torch.randint(len(self.means), (n,), generator=generator, device=device)
+        noise = torch.randn(
+            (n, self.means.shape[1]),
+            generator=generator,
+            dtype=torch.float64,
+            device=device,
+        )
+        stds = torch.exp(0.5 * self.log_variances.double()[parts])
+        return self.means.double()[parts] + stds * noise
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of each component, (K,) each."""
+        variance = self.log_variances.exp().mean(0)
+        variance = variance + self.means.var(0, correction=0)
+        return self.means.mean(0), variance.sqrt()
 
 
 class Posterior:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from skvae._random import Stream, generator_from
 from skvae.priors._aggregate import Aggregate
 from skvae.priors._posterior import Normal, Point, Posterior
+from skvae.table import Rows
 
 
 class PriorModel(nn.Module):
@@ -25,6 +26,9 @@ class PriorModel(nn.Module):
 
     has_density = True
     """Whether there is a density, and z can be drawn."""
+
+    refits_at: float | None = None
+    """Progress of the fit, in (0, 1), at which training calls `refit`, if at all."""
 
     zeros: Tensor
 
@@ -47,8 +51,14 @@ class PriorModel(nn.Module):
         its parameters, do not become the prior's own.
         """
 
-    def start(self, rows: Any) -> None:
-        """Set parameters from the training rows (`skvae.table.Rows`)."""
+    def start(self, rows: Rows) -> None:
+        """Set parameters in place from the training rows.
+
+        The model is at its linear start, or at random; both suit a standard normal z.
+        """
+
+    def refit(self, rows: Aggregate) -> None:
+        """Set parameters in place from the posteriors of training rows."""
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log p(z), (...), of z (..., K)."""
@@ -91,6 +101,23 @@ class PriorModel(nn.Module):
         """
         return self.zeros, torch.ones_like(self.zeros)
 
+    def cluster_probabilities(
+        self, posterior: Posterior, outputs: Tensor, noise: Tensor
+    ) -> Tensor:
+        """Return the probability of each cluster given a row, (B, C).
+
+        For priors whose spec has `has_clusters`.
+
+        Parameters
+        ----------
+        posterior : Posterior
+        outputs : Tensor of shape (B, n_outputs)
+            The encoder's outputs for the rows.
+        noise : Tensor of shape (S, 1, K) or (S, B, K)
+            Standard normal numbers, of which the posterior makes draws of z.
+        """
+        raise NotImplementedError
+
 
 class Prior(BaseEstimator):
     """Base of all prior specs.
@@ -99,9 +126,12 @@ class Prior(BaseEstimator):
     ----------
     posterior : Posterior
         Family of q(z given x) that goes with the prior.
+    has_clusters : bool
+        Whether the model says which cluster a row belongs to.
     """
 
     posterior: Posterior = Normal()
+    has_clusters = False
 
     def build(self, n_components: int) -> PriorModel:
         """Return a model of p(z).

@@ -19,6 +19,7 @@ from skvae.table import Batch, Batches, Rows
 from skvae.training._acceptance import Acceptance, Start
 from skvae.training._modes import Modes
 from skvae.training._optimizers import SOLVERS
+from skvae.training._posteriors import posteriors_of
 from skvae.training._replay import Replayed
 from skvae.training._start import start as start_model
 from skvae.training._state import FlatParameters, Saved, TrainingState
@@ -283,8 +284,25 @@ class Training:
         self.state.counters.is_finished = True
         return False
 
+    @property
+    def _refit_epoch(self) -> int:
+        """Number of epochs after which the prior is set anew; 0 if never."""
+        return round((self.model.prior.refits_at or 0.0) * self.plan.max_iter)
+
+    def _refit_prior(self) -> None:
+        """Let the prior follow z, before the one epoch at which it asks for that.
+
+        Losses before say little of those that follow.
+        """
+        n_epochs = self.state.counters.n_epochs
+        if n_epochs and n_epochs == self._refit_epoch:
+            self.model.prior.refit(posteriors_of(self.model, self.train))
+            self.parameters.average.copy_(self.parameters.theta)
+            self.acceptance.wait()
+
     def _epoch(self) -> dict[str, float]:
         """Take one step per batch; return mean terms."""
+        self._refit_prior()
         plan, counters = self.plan, self.state.counters
         epoch, n_steps = counters.first_epoch + counters.n_epochs, self.train.n_steps
         spacing = max(1, n_steps // N_AVERAGED)
@@ -409,6 +427,8 @@ class Training:
         # the first states of a map that unfolds are worse than the start.
         unfolds = bool(self.fixed) and self.acceptance.stays_at_start
         if self.plan.tol is None or self.acceptance.awaits_standard or unfolds:
+            return False
+        if self.state.counters.n_epochs <= self._refit_epoch:
             return False
         return self.state.kept.n_stale >= self.plan.n_iter_no_change
 

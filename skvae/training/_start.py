@@ -1,11 +1,15 @@
 """Where training starts: the closed-form linear solution, or the marginal one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 
 from skvae._model import Model
 from skvae._random import normal_sequence
 from skvae.objectives import Objective
+from skvae.priors import StandardNormal
 from skvae.table import Batch, Rows
 from skvae.training._acceptance import Start
 from skvae.training._axes import PrincipalAxes, principal_axes
@@ -98,15 +102,16 @@ def _set_paths(
 ) -> None:
     """Set the linear paths to mean = W (h - center) and h = center + z loadings.
 
-    Components beyond the number of loadings stay unused, with the prior as posterior,
-    and which cells are missing does not enter.
+    Components beyond the number of loadings stay unused, with a standard normal
+    posterior, and which cells are missing does not enter.
     """
     start_marginal(model)
     encoder, decoder = model.encoder.path, model.decoder.path
     linearized, n_used = model.likelihood.linearized(), len(loadings)
     weights = loadings / values[:, None]
     encoder.weight.zero_()[:n_used, : len(center)] = torch.from_numpy(weights)
-    mean, std = (moment.double().clone() for moment in model.prior.moments())
+    mean = torch.zeros(model.n_components, dtype=torch.float64)
+    std = torch.ones_like(mean)
     mean[:n_used] = torch.from_numpy(-weights @ center)
     std[:n_used] = torch.from_numpy(np.sqrt(noise / values))
     encoder.bias.copy_(model.posterior.outputs_of(mean, std))
@@ -124,17 +129,37 @@ def _keep_expectations(model: Model) -> None:
     path.bias.add_(model.likelihood.linearized().offset(variances))
 
 
+@contextmanager
+def _standard_normal_z(model: Model) -> Iterator[None]:
+    """Give the model a standard normal prior, which linear starts assume."""
+    prior = model.prior
+    model.prior = StandardNormal().build(model.n_components)
+    try:
+        yield
+    finally:
+        model.prior = prior
+
+
 def start(model: Model, rows: Rows, objective: Objective) -> Start:
     """Set the parameters to start from, and return what the start is.
 
     Where probabilistic PCA is an approximation, so is its noise: the best of several
-    is taken. Without linear paths only the decoder's bias is set.
+    is taken. Without linear paths only the decoder's bias is set. A prior that is
+    learned starts at what z then is.
     """
+    is_pca = model.has_standard_z or not model.posterior.is_random
+    with _standard_normal_z(model):
+        begun = _start_networks(model, rows, objective, is_pca)
     model.prior.start(rows)
+    return begun
+
+
+def _start_networks(
+    model: Model, rows: Rows, objective: Objective, is_pca: bool
+) -> Start:
     if not model.encoder.path.has_map:
         start_marginal(model)
         return Start(is_linear=False, is_exact=False)
-    is_pca = model.has_standard_z or not model.posterior.is_random
     if is_pca and model.likelihood.linear_start_is_exact and not model.sees_missing:
         return Start(True, True, start_linear(model, rows))
     axes = principal_axes(model, rows, model.n_components)
@@ -172,9 +197,10 @@ def best_number(
         return max(numbers)
     axes = principal_axes(model, train, model.n_components)
     losses = {}
-    for number in sorted(numbers):
-        tried = _try_factors(model, axes.leading(number), held_out or train, objective)
-        losses[number] = min(tried.values())
+    with _standard_normal_z(model):
+        for number in sorted(numbers):
+            some = axes.leading(number), held_out or train
+            losses[number] = min(_try_factors(model, *some, objective).values())
     enough = min(losses.values()) + TOLERANCE
     return next(number for number, loss in losses.items() if loss <= enough)
 
