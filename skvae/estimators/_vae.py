@@ -5,6 +5,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skvae._random import Stream, generator, normal_sequence, seed_from
@@ -16,7 +17,7 @@ from skvae.estimators._gaps import Gaps
 from skvae.estimators._given import read_given
 from skvae.estimators._impute import STATISTICS, impute_often, impute_once, plan_of
 from skvae.estimators._recipe import resolve_loss, resolve_objective
-from skvae.estimators._sampler import fit_sampler
+from skvae.estimators._sampler import check_sampler, fit_sampler
 from skvae.estimators._score import SCORE_DRAWS, score_rows
 from skvae.likelihoods import BY_KIND, Gaussian
 from skvae.objectives import BOUNDS, OBJECTIVES, Objective, Shape
@@ -588,9 +589,48 @@ class VAETransformer(LatentTransformer):
         noise = normal_sequence(n_draws, self.n_components_, self._seed)
         return noise[:, None].to(self.module_.device)
 
+    def _check_latent(self):
+        super()._check_latent()
+        check_sampler(self.sampler, self._prior)
+
     @property
     def _prior(self):
         return as_prior(self.prior)
+
+    @available_if(lambda estimator: as_prior(estimator.prior).has_clusters)
+    def predict_proba(self, X):
+        """Return the probabilities of the prior's clusters, given each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_clusters)
+        """
+        check_is_fitted(self)
+        noise = self._fixed_noise(64)
+
+        def probabilities(model, batch):
+            known = model.posterior, model.encode(batch), noise
+            return model.prior.cluster_probabilities(*known)
+
+        return self._map(probabilities, X)
+
+    @available_if(lambda estimator: as_prior(estimator.prior).has_clusters)
+    def predict(self, X):
+        """Return the most probable cluster of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : ndarray of int of shape (n_samples,)
+        """
+        return self.predict_proba(X).argmax(1)
 
     @property
     def _likelihood_by_kind(self):
@@ -638,12 +678,13 @@ class VAETransformer(LatentTransformer):
     def _said_of_components(self, information, training):
         model = training.model
         nothing = model.encoder.path.bias[None]
+        carried = model.posterior.whole(information)
         if model.prior.kl_per_component(model.posterior, nothing) is None:
             return {"kl_per_component_": None, "n_active_components_": None}
         n_rows, n_columns = len(training.train), training.train.n_columns
         # The largest eigenvalue of pure noise is about (1 + sqrt(D / n))^2 (Marchenko &
         # Pastur 1967); probabilistic PCA takes half its logarithm for information.
-        n_active = (information > np.log1p(np.sqrt(n_columns / n_rows))).sum()
+        n_active = (carried > np.log1p(np.sqrt(n_columns / n_rows))).sum()
         return {
             "kl_per_component_": information.numpy(),
             "n_active_components_": int(n_active),

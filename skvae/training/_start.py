@@ -8,7 +8,8 @@ from skvae._random import normal_sequence
 from skvae.objectives import Objective
 from skvae.table import Batch, Rows
 from skvae.training._acceptance import Start
-from skvae.training._axes import PrincipalAxes, principal_axes
+from skvae.training._axes import Clusters, PrincipalAxes, principal_axes
+from skvae.training._clusters import clustered_axes
 
 NOISE_FACTORS = (1.0, 3.0, 10.0, 30.0, 100.0)
 """Factors of the noise that are tried where the linear start is an approximation."""
@@ -65,9 +66,14 @@ def start_linear(model: Model, rows: Rows, noise_factor: float = 1.0) -> float:
     strength : float
         The largest eigenvalue over the noise, :math:`\lambda_1 / \sigma^2`.
     """
-    return _start_on(
-        model, principal_axes(model, rows, model.n_components), noise_factor
-    )
+    return _start_on(model, _axes(model, rows), noise_factor)
+
+
+def _axes(model: Model, rows: Rows) -> PrincipalAxes:
+    """Return the principal axes of rows, or where z has categories, of clusters."""
+    if model.posterior.categories:
+        return clustered_axes(model, rows)
+    return principal_axes(model, rows, model.n_components)
 
 
 def _start_on(model: Model, axes: PrincipalAxes, noise_factor: float) -> float:
@@ -83,9 +89,13 @@ def _start_on(model: Model, axes: PrincipalAxes, noise_factor: float) -> float:
     # First, since noise may move the outputs that are best without z.
     model.likelihood.start_noise(torch.from_numpy(residual.clip(min=0.0)))
     _set_paths(model, axes.center, loadings, values, noise)
+    largest = axes.values.max(initial=0.0)
+    if axes.clusters is not None:
+        _set_clusters(model, axes.center, axes.clusters)
+        largest = axes.clusters.variance
     if is_random:
         _keep_expectations(model)
-    return float(axes.values.max(initial=0.0) / noise)
+    return float(largest / noise)
 
 
 @torch.no_grad()
@@ -117,10 +127,26 @@ def _set_paths(
 
 
 @torch.no_grad()
+def _set_clusters(model: Model, center: np.ndarray, clusters: Clusters) -> None:
+    """Set the linear paths of categories to the logits and centers of clusters."""
+    first, last = model.posterior.n_real(model.n_components), model.n_components
+    encoder, decoder = model.encoder.path, model.decoder.path
+    directions = torch.from_numpy(clusters.directions)
+    encoder.weight[first:, : len(center)] = directions
+    offsets = clusters.offsets - clusters.directions @ center
+    encoder.bias[first:last] += torch.from_numpy(offsets)
+    centers = torch.from_numpy(clusters.centers)
+    decoder.weight[:, first:] = model.likelihood.linearized().directions(centers).T
+
+
+@torch.no_grad()
 def _keep_expectations(model: Model) -> None:
-    """Move the outputs so that z, a standard normal, changes no expectation."""
-    path = model.decoder.path
-    variances = path.weight.square().sum(dim=1)
+    """Move the outputs so that z, a standard normal, changes no expectation.
+
+    Categories, if there are any, are given.
+    """
+    path, n_real = model.decoder.path, model.posterior.n_real(model.n_components)
+    variances = path.weight[:, :n_real].square().sum(dim=1)
     path.bias.add_(model.likelihood.linearized().offset(variances))
 
 
@@ -137,7 +163,7 @@ def start(model: Model, rows: Rows, objective: Objective) -> Start:
     is_pca = model.has_standard_z or not model.posterior.is_random
     if is_pca and model.likelihood.linear_start_is_exact and not model.sees_missing:
         return Start(True, True, start_linear(model, rows))
-    axes = principal_axes(model, rows, model.n_components)
+    axes = _axes(model, rows)
     losses = _try_factors(model, axes, rows, objective)
     best = min(losses, key=lambda factor: losses[factor])
     return Start(True, False, _start_on(model, axes, best))
