@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from skvae import VAETransformer
+from skvae import FitReport, VAETransformer
 from skvae.objectives import ELBO, IWAE, Neighbors
 from skvae.priors import CategoricalLatents, Mixture, NormalAndCategorical
 from skvae.table import Batch
@@ -368,6 +368,12 @@ def test_row_without_cells_has_every_category_alike(X):
     empty = np.full((1, 4), np.nan)
     assert_allclose(vae.transform(empty), [[0.0, 1 / 3, 1 / 3, 1 / 3]], atol=1e-6)
     assert_array_equal(vae.score_samples(empty), 0.0)
+
+
+def test_report_counts_the_columns_of_a_variable_together(fitted, X):
+    report = FitReport.from_estimator(fitted, X)
+    assert report.n_active == 4
+    assert len(report.kl_per_component) == 4
 
 
 def test_only_priors_with_clusters_predict():

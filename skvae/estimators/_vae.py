@@ -176,10 +176,12 @@ class VAETransformer(LatentTransformer):
         Mean over training rows of KL(q || p) of each component, in nats, descending:
         the information that the component carries about a row. None where the prior
         has no divergence per component; they are then ordered by how much the posterior
-        mean varies.
+        mean varies. Columns of categorical variables come last; those of each sum to
+        the divergence of the variable.
     n_active_components_ : int or None
-        Number of components whose KL exceeds what pure noise of this shape would give;
-        `fit` warns about the rest. None where `kl_per_component_` is.
+        Number of components whose KL exceeds what pure noise of this shape would give,
+        or, for columns of a categorical variable, the sum of whose KL does; `fit` warns
+        about the rest. None where `kl_per_component_` is.
     n_iter_ : int
         Number of epochs run.
     loss_curve_ : list of float

@@ -11,6 +11,9 @@ from skvae.training._axes import Clusters, Inputs, PrincipalAxes, principal_axes
 MOST_AXES = 64
 """Principal axes along which clusters are sought."""
 
+MOST_POINTS = 10_000
+"""Rows among which centers are sought; all rows then go to the nearest."""
+
 N_STARTS, N_ITERATIONS = 10, 100
 """Starts of k-means, of which the best is taken, and most iterations of each."""
 
@@ -67,10 +70,16 @@ class Points(NamedTuple):
             centers, before = self.means(labels, centers), error
         return before, centers
 
+    def some(self) -> "Points":
+        """Return so many of the points as centers are sought among, evenly spaced."""
+        step = -(-len(self.points) // MOST_POINTS)
+        weights = self.weights[::step]
+        return Points(self.points[::step], weights / weights.sum())
+
     def clustered(self, n: int) -> tuple[np.ndarray, "Points"]:
         """Return the centers of n clusters (n, A), and points relative to theirs."""
-        random = np.random.default_rng(0)
-        runs = [self.k_means(n, random) for _ in range(N_STARTS)]
+        random, some = np.random.default_rng(0), self.some()
+        runs = [some.k_means(n, random) for _ in range(N_STARTS)]
         _, centers = min(runs, key=lambda run: run[0])
         labels, _ = self.nearest(centers)
         return centers, self._replace(points=self.points - centers[labels])
