@@ -48,6 +48,12 @@ class PrincipalAxes(NamedTuple):
     variances: np.ndarray
     clusters: Clusters | None = None
 
+    @property
+    def largest(self) -> float:
+        """The largest eigenvalue; that of all rows, not within clusters."""
+        largest = float(self.values.max(initial=0.0))
+        return largest if self.clusters is None else self.clusters.variance
+
     def leading(self, n: int) -> "PrincipalAxes":
         """Return the first n of them."""
         return self._replace(values=self.values[:n], vectors=self.vectors[:, :n])

@@ -64,9 +64,11 @@ def start_linear(model: Model, rows: Rows, noise_factor: float = 1.0) -> float:
     Returns
     -------
     strength : float
-        The largest eigenvalue over the noise, :math:`\lambda_1 / \sigma^2`.
+        The largest eigenvalue over the noise, :math:`\lambda_1 / \sigma^2`; that of all
+        rows, where there are clusters.
     """
-    return _start_on(model, _axes(model, rows), noise_factor)
+    axes = _axes(model, rows)
+    return axes.largest / _start_on(model, axes, noise_factor)
 
 
 def _axes(model: Model, rows: Rows) -> PrincipalAxes:
@@ -77,7 +79,7 @@ def _axes(model: Model, rows: Rows) -> PrincipalAxes:
 
 
 def _start_on(model: Model, axes: PrincipalAxes, noise_factor: float) -> float:
-    """Start linear on axes that are known, as `start_linear` does."""
+    """Start linear on axes that are known, and return the noise."""
     floor = 1e-8 * max(axes.variances.mean(), 1e-8)
     floor = max(floor, model.likelihood.linearized().least_noise)
     noise = max(_residual_variance(axes) * noise_factor, floor)
@@ -89,13 +91,11 @@ def _start_on(model: Model, axes: PrincipalAxes, noise_factor: float) -> float:
     # First, since noise may move the outputs that are best without z.
     model.likelihood.start_noise(torch.from_numpy(residual.clip(min=0.0)))
     _set_paths(model, axes.center, loadings, values, noise)
-    largest = axes.values.max(initial=0.0)
     if axes.clusters is not None:
         _set_clusters(model, axes.center, axes.clusters)
-        largest = axes.clusters.variance
     if is_random:
         _keep_expectations(model)
-    return float(largest / noise)
+    return float(noise)
 
 
 @torch.no_grad()
@@ -161,12 +161,13 @@ def start(model: Model, rows: Rows, objective: Objective) -> Start:
         start_marginal(model)
         return Start(is_linear=False, is_exact=False)
     is_pca = model.has_standard_z or not model.posterior.is_random
-    if is_pca and model.likelihood.linear_start_is_exact and not model.sees_missing:
-        return Start(True, True, start_linear(model, rows))
+    is_close = model.likelihood.linear_start_is_exact and not model.sees_missing
+    if is_close and (is_pca or model.posterior.categories):
+        return Start(True, is_pca, start_linear(model, rows))
     axes = _axes(model, rows)
     losses = _try_factors(model, axes, rows, objective)
     best = min(losses, key=lambda factor: losses[factor])
-    return Start(True, False, _start_on(model, axes, best))
+    return Start(True, False, axes.largest / _start_on(model, axes, best))
 
 
 def best_number(
@@ -213,7 +214,8 @@ def _try_factors(
     losses: dict[float, float] = {}
     for factor in NOISE_FACTORS:
         # Noise above every eigenvalue leaves no path that could be trained.
-        if _start_on(model, axes, factor) > 1.0 or not losses:
+        noise = _start_on(model, axes, factor)
+        if axes.values.max(initial=0.0) > noise or not losses:
             losses[factor] = mean_loss(model, some, objective)
     return losses
 
