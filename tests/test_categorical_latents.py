@@ -220,11 +220,10 @@ def log_joint(vae, x):
 
 
 def test_score_rises_to_the_sum_over_categories(fitted, X):
-    exact = [logsumexp(log_joint(fitted, x)) + np.log(U[1] - U[0]) for x in X[:12]]
-    scores = fitted.score_samples(X[:12], n_draws=4096)
+    exact = [logsumexp(log_joint(fitted, x)) + np.log(U[1] - U[0]) for x in X[:6]]
+    scores = fitted.score_samples(X[:6], n_draws=16_384)
     assert_allclose(scores, exact, atol=0.02)
-    bound = fitted.score_samples(X[:12], bound="elbo", n_draws=4096)
-    assert (bound <= scores).all()
+    assert (fitted.score_samples(X[:6], bound="elbo", n_draws=4096) <= exact).all()
     few = fitted.score_samples(X, n_draws=2).mean()
     assert few <= fitted.score_samples(X, n_draws=512).mean()
 

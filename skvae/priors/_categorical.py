@@ -121,7 +121,9 @@ class CategoricalLatents(Prior):
 
     With `init="pca"`, categories start as clusters by k-means, whose centers the linear
     path of the decoder adds, and normal components as the principal axes within them.
-    With `init="random"` they start alike, and decoders mostly learn to ignore them.
+    With `init="random"` they start alike, and decoders mostly learn to ignore them. For
+    clusters, `objective="neighbors"` and few normal components are best: rows that are
+    alike then get the same category.
 
     References
     ----------
