@@ -33,8 +33,7 @@ class Architecture(NamedTuple):
         """Return the model with parameters drawn from `seed`, without statistics."""
         likelihood = self.likelihood.build(self.n_features)
         posterior = self.prior.posterior
-        # Only a linear encoder whose outputs are moments can start at PCA.
-        has_path = self.has_path and (posterior.is_normal or not posterior.is_random)
+        has_path = self.has_path and posterior.has_linear_start
         seen = likelihood.input_columns
         if self.sees_missing:
             seen = torch.cat((seen, torch.arange(self.n_features)))
@@ -209,6 +208,8 @@ class Model(nn.Module):
     def order_components(self, information: Tensor, moments: Tensor) -> None:
         """Order components by information, and orient them.
 
+        Columns of categorical variables stay last, as they are.
+
         Parameters
         ----------
         information : Tensor of shape (K,)
@@ -217,7 +218,9 @@ class Model(nn.Module):
             Covariance of each component with the encoder's inputs. The largest in
             magnitude becomes positive.
         """
-        order = torch.argsort(information, descending=True, stable=True)
+        n_real = self.posterior.n_real(self.n_components)
+        order = torch.argsort(information[:n_real], descending=True, stable=True)
+        moments = moments[:n_real]
         largest = moments.gather(1, moments.abs().argmax(1, keepdim=True))[:, 0]
-        self.order.copy_(order)
-        self.sign.copy_(torch.where(largest < 0, -1.0, 1.0)[order])
+        self.order[:n_real].copy_(order)
+        self.sign[:n_real].copy_(torch.where(largest < 0, -1.0, 1.0)[order])

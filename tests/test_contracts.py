@@ -20,7 +20,14 @@ from skvae import AutoencoderTransformer, VAETransformer
 from skvae.likelihoods import Likelihood, LikelihoodModel, Linearization
 from skvae.networks import Network, Perceptron
 from skvae.objectives import ELBO, IWAE, AddedTerm, Reconstruction
-from skvae.priors import NoPrior, Point, Posterior, Prior, PriorModel
+from skvae.priors import (
+    CategoricalLatents,
+    NoPrior,
+    Point,
+    Posterior,
+    Prior,
+    PriorModel,
+)
 from skvae.schedules import Weight
 from skvae.table import Batch
 
@@ -342,6 +349,7 @@ CASES = {
     "estimated KL": {"prior": Mixture(distance=3.0)},
     "pseudo-inputs": {"prior": PseudoInputs(n_inputs=5)},
     "categories": {"prior": Categories(), "n_components": 4},
+    "categories, drawn": {"prior": CategoricalLatents(3, 2), "n_components": 7},
     "term of the batch": {"objective": Discrepancy(IWAE(3), weight=5.0)},
     "one term": {"objective": Reconstruction()},
     "two terms": {"objective": Distances(Discrepancy(), weight=0.1)},
@@ -459,6 +467,10 @@ def test_extension_goes_on_where_it_was_stopped(X, params):
         ({"prior": Mixture()}, {"prior__distance": [1.0, 4.0]}),
         ({"prior": PseudoInputs()}, {"prior__n_inputs": [2, 5]}),
         ({"prior": Categories()}, {"prior__temperature": [0.5, 0.9]}),
+        (
+            {"prior": CategoricalLatents(2), "n_components": 5},
+            {"prior__n_categories": [2, 3], "prior__temperature": [0.5, 0.9]},
+        ),
         ({"objective": Discrepancy(IWAE())}, {"objective__base__n_draws": [2, 3]}),
         ({"objective": Discrepancy()}, {"objective__width": [1.0, 2.0]}),
         ({"beta": Capacity()}, {"beta__target": [0.1, 2.0]}),

@@ -132,6 +132,7 @@ class LatentTransformer(
             epoch.
         """
         self._validate_params()
+        self._check_latent()
         cells, known = self._learn_columns(X)
         self._fit_cells(cells, known, check_sample_weight(sample_weight, cells), X)
         self._warn_of_idle_components()
@@ -209,6 +210,10 @@ class LatentTransformer(
         return float(np.average(scores, weights=sample_weight))
 
     # The steps of a fit
+
+    def _check_latent(self):
+        """Raise ValueError where prior and other parameters do not go together."""
+        self._prior.check(self.n_components)
 
     @property
     def _is_resumed(self):

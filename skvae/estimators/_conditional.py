@@ -107,8 +107,14 @@ class Annealing:
         # In any order, so that none of them is favored.
         order = torch.randperm(n_particles, generator=self.random, device=z.device)
         z = z[order[:n_draws]]
+        return z, self._n_different(z)
+
+    def _n_different(self, z: Tensor) -> Tensor:
+        """Return how many draws differ, (B,); categories alone are the same often."""
+        if not self.model.posterior.n_real(z.shape[-1]):
+            return torch.full(z.shape[1:2], len(z), device=z.device)
         first = z[..., 0].sort(0).values
-        return z, 1 + (first.diff(dim=0) != 0.0).sum(0)
+        return 1 + (first.diff(dim=0) != 0.0).sum(0)
 
     def _propose(self, n: int) -> Tensor:
         n_rows, n_components = len(self.batch), self.model.n_components
@@ -159,7 +165,8 @@ class Annealing:
             # Of all sizes, since the target may be much narrower in some places.
             scale = usual * self._uniform((n_particles, n_rows, 1)).square()
             first, second = (self._other_particles(n_particles) for _ in range(2))
-            there = z + scale * (z[first] - z[second])
+            step = scale * (z[first] - z[second])
+            there = self.model.posterior.moved(z, step, self.random)
             found = self._densities(there)
             gain = found.at(temperature) - densities.at(temperature)
             is_accepted = self._uniform((n_particles, n_rows)).log() < gain

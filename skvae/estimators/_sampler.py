@@ -20,6 +20,17 @@ Fitted = tuple[Prior, PriorModel | None]
 """A spec, and its model; None where that is the model's own prior."""
 
 
+def check_sampler(said: str | Prior, prior: Prior) -> None:
+    """Raise ValueError where a sampler cannot be fitted to z of this prior."""
+    fits = isinstance(said, str) and said in ("auto", "prior")
+    if prior.posterior.categories and not fits:
+        raise ValueError(
+            f"sampler must be 'auto' or 'prior' with prior={prior!r}: its z has "
+            "categories, and other samplers are densities of real numbers. Got "
+            f"{said!r}."
+        )
+
+
 def fit_sampler(
     said: str | Prior,
     prior: Prior,
@@ -42,9 +53,9 @@ def fit_sampler(
     seed : int
     """
     is_auto = isinstance(said, str) and said == "auto"
-    has_prior = model.prior.has_density
-    is_fixed = has_prior and not model.posterior.is_random
-    has_nothing = is_fixed or len(train) < LEAST_ROWS
+    has_prior, is_random = model.prior.has_density, model.posterior.is_random
+    is_real = not model.posterior.categories and (is_random or not has_prior)
+    has_nothing = not is_real or len(train) < LEAST_ROWS
     if said == "prior" or (is_auto and has_nothing):
         return prior, None
     rows = posteriors_of(model, train)

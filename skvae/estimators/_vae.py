@@ -17,7 +17,7 @@ from skvae.estimators._gaps import Gaps
 from skvae.estimators._given import read_given
 from skvae.estimators._impute import STATISTICS, impute_often, impute_once, plan_of
 from skvae.estimators._recipe import resolve_loss, resolve_objective
-from skvae.estimators._sampler import fit_sampler
+from skvae.estimators._sampler import check_sampler, fit_sampler
 from skvae.estimators._score import SCORE_DRAWS, score_rows
 from skvae.likelihoods import BY_KIND, Gaussian
 from skvae.objectives import BOUNDS, OBJECTIVES, Objective, Shape
@@ -187,10 +187,12 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         Mean over training rows of KL(q || p) of each component, in nats, descending:
         the information that the component carries about a row. None where the prior
         has no divergence per component; they are then ordered by how much the posterior
-        mean varies.
+        mean varies. Columns of categorical variables come last; those of each sum to
+        the divergence of the variable.
     n_active_components_ : int or None
-        Number of components whose KL exceeds what pure noise of this shape would give;
-        `fit` warns about the rest. None where `kl_per_component_` is.
+        Number of components whose KL exceeds what pure noise of this shape would give,
+        or, for columns of a categorical variable, the sum of whose KL does; `fit` warns
+        about the rest. None where `kl_per_component_` is.
     n_iter_ : int
         Number of epochs run.
     loss_curve_ : list of float
@@ -600,6 +602,10 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         noise = normal_sequence(n_draws, self.n_components_, self._seed)
         return noise[:, None].to(self.module_.device)
 
+    def _check_latent(self):
+        super()._check_latent()
+        check_sampler(self.sampler, self._prior)
+
     @property
     def _prior(self):
         return as_prior(self.prior)
@@ -650,12 +656,13 @@ class VAETransformer(ClusterMethods, LatentTransformer):
     def _said_of_components(self, information, training):
         model = training.model
         nothing = model.encoder.path.bias[None]
+        carried = model.posterior.whole(information)
         if model.prior.kl_per_component(model.posterior, nothing) is None:
             return {"kl_per_component_": None, "n_active_components_": None}
         n_rows, n_columns = len(training.train), training.train.n_columns
         # The largest eigenvalue of pure noise is about (1 + sqrt(D / n))^2 (Marchenko &
         # Pastur 1967); probabilistic PCA takes half its logarithm for information.
-        n_active = (information > np.log1p(np.sqrt(n_columns / n_rows))).sum()
+        n_active = (carried > np.log1p(np.sqrt(n_columns / n_rows))).sum()
         return {
             "kl_per_component_": information.numpy(),
             "n_active_components_": int(n_active),

@@ -1,6 +1,8 @@
 """p(z), and the families of q(z given x): distributions of latent variables."""
 
 from skvae.priors._aggregate import Aggregate
+from skvae.priors._categorical import CategoricalLatents
+from skvae.priors._categories import NormalAndCategorical
 from skvae.priors._flow import Flow
 from skvae.priors._kept import AggregatePosterior
 from skvae.priors._mixture import Mixture
@@ -17,10 +19,12 @@ from skvae.priors._vamp import VampPrior
 __all__ = [
     "Aggregate",
     "AggregatePosterior",
+    "CategoricalLatents",
     "Flow",
     "Mixture",
     "NoPrior",
     "Normal",
+    "NormalAndCategorical",
     "Point",
     "Posterior",
     "Prior",

@@ -79,10 +79,41 @@ class Posterior:
     is_normal : bool
         Whether the components are independent and normal, with the outputs of
         `Normal`: what a start at probabilistic PCA and the written-out gradient need.
+    has_linear_start : bool
+        Whether the first K outputs of an encoder can start as linear functions of a
+        row, from PCA or from clusters.
+    categories : tuple of int
+        Number of categories of each categorical variable. The last components are
+        their columns, which keep their places and signs; those before are real-valued.
     """
 
     is_random = True
     is_normal = False
+    has_linear_start = False
+    categories: tuple[int, ...] = ()
+
+    def n_real(self, n_components: int) -> int:
+        """Return the number of leading components that are real-valued."""
+        return n_components - sum(self.categories)
+
+    def whole(self, values: Tensor) -> Tensor:
+        """Return values (..., K) with the sum of a variable's columns at each of them.
+
+        Columns of a categorical variable are one variable; real-valued components are
+        one each.
+        """
+        return values
+
+    def moved(self, z: Tensor, step: Tensor, random: torch.Generator) -> Tensor:
+        """Return z moved by a step, with z itself as likely a move from there.
+
+        Parameters
+        ----------
+        z, step : Tensor of shape (..., K)
+        random : torch.Generator
+            For moves of what is not real-valued.
+        """
+        return z + step
 
     def n_outputs(self, n_components: int) -> int:
         """Return the number of outputs that describe K components."""
@@ -135,7 +166,7 @@ class Normal(Posterior):
     The outputs are the means, then the log-variances before they are bounded.
     """
 
-    is_normal = True
+    is_normal = has_linear_start = True
 
     def n_outputs(self, n_components: int) -> int:
         """Return 2 K."""
@@ -183,7 +214,7 @@ class Normal(Posterior):
 class Point(Posterior):
     """A single z for each row, as a plain autoencoder gives, without a density."""
 
-    is_random = False
+    is_random, has_linear_start = False, True
 
     def n_outputs(self, n_components: int) -> int:
         """Return K."""

@@ -127,11 +127,19 @@ class Prior(BaseEstimator):
     posterior : Posterior
         Family of q(z given x) that goes with the prior.
     has_clusters : bool
-        Whether the model says which cluster a row belongs to.
+        Whether rows belong to clusters: its model has `cluster_probabilities`.
     """
 
     posterior: Posterior = Normal()
     has_clusters = False
+
+    def check(self, n_components: str | int) -> None:
+        """Raise ValueError where a parameter is invalid, or the number of components.
+
+        Parameters
+        ----------
+        n_components : int or "auto"
+        """
 
     def build(self, n_components: int) -> PriorModel:
         """Return a model of p(z).

@@ -17,13 +17,42 @@ N_PASSES, N_SPARE = 6, 10
 """Passes over more than that, and axes that are followed beside those asked for."""
 
 
+class Clusters(NamedTuple):
+    """Clusters of rows, C in all, that categorical variables start at.
+
+    Attributes
+    ----------
+    centers : ndarray of shape (C, n_inputs)
+        Relative to the mean of all rows.
+    directions, offsets : ndarray of shape (C, n_inputs) and (C,)
+        Of logits that are linear in what rows have beyond the mean.
+    variance : float
+        The largest variance of the inputs along an axis.
+    """
+
+    centers: np.ndarray
+    directions: np.ndarray
+    offsets: np.ndarray
+    variance: float
+
+
 class PrincipalAxes(NamedTuple):
-    """Leading eigenpairs of a covariance, with its mean and its diagonal."""
+    """Leading eigenpairs of a covariance, with its mean and its diagonal.
+
+    With clusters, the covariance is that within them.
+    """
 
     center: np.ndarray
     values: np.ndarray
     vectors: np.ndarray
     variances: np.ndarray
+    clusters: Clusters | None = None
+
+    @property
+    def largest(self) -> float:
+        """The largest eigenvalue; that of all rows, not within clusters."""
+        largest = float(self.values.max(initial=0.0))
+        return largest if self.clusters is None else self.clusters.variance
 
     def leading(self, n: int) -> "PrincipalAxes":
         """Return the first n of them."""

@@ -12,7 +12,8 @@ from skvae.objectives import Objective
 from skvae.priors import StandardNormal
 from skvae.table import Batch, Rows
 from skvae.training._acceptance import Start
-from skvae.training._axes import PrincipalAxes, principal_axes
+from skvae.training._axes import Clusters, PrincipalAxes, principal_axes
+from skvae.training._clusters import clustered_axes
 
 NOISE_FACTORS = (1.0, 3.0, 10.0, 30.0, 100.0)
 """Factors of the noise that are tried where the linear start is an approximation."""
@@ -67,15 +68,22 @@ def start_linear(model: Model, rows: Rows, noise_factor: float = 1.0) -> float:
     Returns
     -------
     strength : float
-        The largest eigenvalue over the noise, :math:`\lambda_1 / \sigma^2`.
+        The largest eigenvalue over the noise, :math:`\lambda_1 / \sigma^2`; that of all
+        rows, where there are clusters.
     """
-    return _start_on(
-        model, principal_axes(model, rows, model.n_components), noise_factor
-    )
+    axes = _axes(model, rows)
+    return axes.largest / _start_on(model, axes, noise_factor)
+
+
+def _axes(model: Model, rows: Rows) -> PrincipalAxes:
+    """Return the principal axes of rows, or where z has categories, of clusters."""
+    if model.posterior.categories:
+        return clustered_axes(model, rows)
+    return principal_axes(model, rows, model.n_components)
 
 
 def _start_on(model: Model, axes: PrincipalAxes, noise_factor: float) -> float:
-    """Start linear on axes that are known, as `start_linear` does."""
+    """Start linear on axes that are known, and return the noise."""
     floor = 1e-8 * max(axes.variances.mean(), 1e-8)
     floor = max(floor, model.likelihood.linearized().least_noise)
     noise = max(_residual_variance(axes) * noise_factor, floor)
@@ -87,9 +95,11 @@ def _start_on(model: Model, axes: PrincipalAxes, noise_factor: float) -> float:
     # First, since noise may move the outputs that are best without z.
     model.likelihood.start_noise(torch.from_numpy(residual.clip(min=0.0)))
     _set_paths(model, axes.center, loadings, values, noise)
+    if axes.clusters is not None:
+        _set_clusters(model, axes.center, axes.clusters)
     if is_random:
         _keep_expectations(model)
-    return float(axes.values.max(initial=0.0) / noise)
+    return float(noise)
 
 
 @torch.no_grad()
@@ -122,18 +132,35 @@ def _set_paths(
 
 
 @torch.no_grad()
+def _set_clusters(model: Model, center: np.ndarray, clusters: Clusters) -> None:
+    """Set the linear paths of categories to the logits and centers of clusters."""
+    first, last = model.posterior.n_real(model.n_components), model.n_components
+    encoder, decoder = model.encoder.path, model.decoder.path
+    directions = torch.from_numpy(clusters.directions)
+    encoder.weight[first:, : len(center)] = directions
+    offsets = clusters.offsets - clusters.directions @ center
+    encoder.bias[first:last] += torch.from_numpy(offsets)
+    centers = torch.from_numpy(clusters.centers)
+    decoder.weight[:, first:] = model.likelihood.linearized().directions(centers).T
+
+
+@torch.no_grad()
 def _keep_expectations(model: Model) -> None:
-    """Move the outputs so that z, a standard normal, changes no expectation."""
-    path = model.decoder.path
-    variances = path.weight.square().sum(dim=1)
+    """Move the outputs so that z, a standard normal, changes no expectation.
+
+    Categories, if there are any, are given.
+    """
+    path, n_real = model.decoder.path, model.posterior.n_real(model.n_components)
+    variances = path.weight[:, :n_real].square().sum(dim=1)
     path.bias.add_(model.likelihood.linearized().offset(variances))
 
 
 @contextmanager
 def _standard_normal_z(model: Model) -> Iterator[None]:
-    """Give the model a standard normal prior, which linear starts assume."""
+    """Give a model with normal components the prior that linear starts assume."""
     prior = model.prior
-    model.prior = StandardNormal().build(model.n_components)
+    if model.posterior.is_normal:
+        model.prior = StandardNormal().build(model.n_components)
     try:
         yield
     finally:
@@ -160,12 +187,13 @@ def _start_networks(
     if not model.encoder.path.has_map:
         start_marginal(model)
         return Start(is_linear=False, is_exact=False)
-    if is_pca and model.likelihood.linear_start_is_exact and not model.sees_missing:
-        return Start(True, True, start_linear(model, rows))
-    axes = principal_axes(model, rows, model.n_components)
+    is_close = model.likelihood.linear_start_is_exact and not model.sees_missing
+    if is_close and (is_pca or model.posterior.categories):
+        return Start(True, is_pca, start_linear(model, rows))
+    axes = _axes(model, rows)
     losses = _try_factors(model, axes, rows, objective)
     best = min(losses, key=lambda factor: losses[factor])
-    return Start(True, False, _start_on(model, axes, best))
+    return Start(True, False, axes.largest / _start_on(model, axes, best))
 
 
 def best_number(
@@ -213,7 +241,8 @@ def _try_factors(
     losses: dict[float, float] = {}
     for factor in NOISE_FACTORS:
         # Noise above every eigenvalue leaves no path that could be trained.
-        if _start_on(model, axes, factor) > 1.0 or not losses:
+        noise = _start_on(model, axes, factor)
+        if axes.values.max(initial=0.0) > noise or not losses:
             losses[factor] = mean_loss(model, some, objective)
     return losses
 
