@@ -7,6 +7,7 @@ from skvae.displays import (
     ManifoldDisplay,
     ReconstructionDisplay,
     RowComparisonDisplay,
+    TraversalDisplay,
 )
 from skvae.estimators import (
     AutoencoderTransformer,
@@ -24,6 +25,7 @@ __all__ = [
     "ManifoldDisplay",
     "ReconstructionDisplay",
     "RowComparisonDisplay",
+    "TraversalDisplay",
     "VAEImputer",
     "VAEOutlierDetector",
     "VAETransformer",

@@ -10,6 +10,7 @@ from skvae.displays._latent import LatentDisplay
 from skvae.displays._losses import LossCurveDisplay
 from skvae.displays._manifold import ManifoldDisplay
 from skvae.displays._reconstruction import ReconstructionDisplay
+from skvae.displays._traversal import TraversalDisplay
 
 __all__ = [
     "LatentDisplay",
@@ -17,4 +18,5 @@ __all__ = [
     "ManifoldDisplay",
     "ReconstructionDisplay",
     "RowComparisonDisplay",
+    "TraversalDisplay",
 ]

@@ -1,6 +1,8 @@
 """Numbers about a fitted model, about maps and about generated rows."""
 
 from skvae.inspection._comparison import RowComparison, compare_rows
+from skvae.inspection._factors import InformationGap, mutual_information_gap
+from skvae.inspection._latent import draw_posterior
 from skvae.inspection._maps import (
     continuity,
     neighbor_accuracy,
@@ -9,19 +11,40 @@ from skvae.inspection._maps import (
     rank_correlation,
     trustworthiness,
 )
+from skvae.inspection._paths import (
+    interpolate,
+    interpolation_points,
+    traversal_points,
+    traverse,
+)
+from skvae.inspection._priors import (
+    LatentDistance,
+    PosteriorComparison,
+    compare_posterior_to_prior,
+)
 from skvae.inspection._report import FitReport
 from skvae.inspection._rules import ColumnRules, find_rules
 
 __all__ = [
     "ColumnRules",
     "FitReport",
+    "InformationGap",
+    "LatentDistance",
+    "PosteriorComparison",
     "RowComparison",
+    "compare_posterior_to_prior",
     "compare_rows",
     "continuity",
+    "draw_posterior",
     "find_rules",
+    "interpolate",
+    "interpolation_points",
+    "mutual_information_gap",
     "neighbor_accuracy",
     "neighbor_recall",
     "neighbor_recall_samples",
     "rank_correlation",
+    "traversal_points",
+    "traverse",
     "trustworthiness",
 ]
