@@ -7,7 +7,6 @@ Welling (2018): they were drawn once and for all.
 import data
 import numpy as np
 from harness import Method, scalars
-from pages import fixed, table
 
 DRAWN, KEPT = "drawn anew", "drawn once"
 CASES = [("mnist", DRAWN), ("mnist_binarized", KEPT)]
