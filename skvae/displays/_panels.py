@@ -92,12 +92,16 @@ def _dates(days, column):
 
 def draw_panel(ax, panel, z, mean, **kwargs):
     """Draw the cells of a column over z; return the line."""
+    from matplotlib.dates import AutoDateLocator
+
     ax.axvline(mean, color=COLORS[3], linestyle="--", linewidth=1.0)
     is_numbers = panel.categories is None
     style = {"color": COLORS[0], "marker": "o", "markersize": 3.0}
     style |= {} if is_numbers else {"drawstyle": "steps-mid"}
     (line,) = ax.plot(z, panel.cells, **style | kwargs)
     ax.set_title(panel.name, fontsize="small")
+    if panel.cells.dtype.kind == "M":
+        ax.yaxis.set_major_locator(AutoDateLocator(minticks=2, maxticks=4))
     if is_numbers:
         low, high = panel.limits
         margin = (high - low) * 0.06
