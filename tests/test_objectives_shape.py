@@ -32,8 +32,7 @@ from skvae.objectives import (
     as_objective,
 )
 from skvae.objectives._contract import Shape
-from skvae.priors import Mixture, NoPrior, Normal, Prior, StandardNormal
-from skvae.priors._mixture import MixtureModel
+from skvae.priors import Mixture, NoPrior, Normal, StandardNormal
 from skvae.table import Batch, Rows, as_cells
 from skvae.training._start import start_linear
 
@@ -47,13 +46,6 @@ K = 3
 X = RNG.normal(size=(60, K)) @ RNG.normal(size=(K, 5)) * 2 + RNG.normal(size=(60, 5))
 WINE = load_wine().data
 TINY = {"hidden_layer_sizes": 16, "max_iter": 8, "tol": None, "random_state": 0}
-
-
-class Clusters(Prior):
-    """A learned mixture, without a divergence per component."""
-
-    def build(self, n_components):
-        return MixtureModel(n_components, 2)
 
 
 def _model(prior=None):
@@ -123,7 +115,7 @@ def test_free_bits_have_no_gradient_until_they_are_used_up():
 
 
 def test_free_bits_of_a_row_work_with_an_estimated_divergence():
-    model = _model(Clusters())
+    model = _model(Mixture(2))
     batch, noise = _batch(model), _noise(1, 10)
     kl = ELBO(0.0).terms(model, batch, noise)["kl"].mean()
     spec = FreeBits(ELBO(0.0), 1e-9, per="row")
@@ -219,7 +211,7 @@ def test_discrepancy_is_zero_where_the_posterior_is_the_prior_and_of_one_row():
 
 
 def test_discrepancy_from_another_prior_uses_its_draws():
-    model = _model(Clusters())
+    model = _model(Mixture(2))
     with torch.no_grad():
         model.prior.means.copy_(torch.tensor([[50.0], [60.0]]))
     noise = _noise(1, 10)
@@ -670,7 +662,7 @@ def test_objective_trains_improves_and_survives(objective):
     assert repr(clone(vae).objective) == repr(objective)
 
 
-@pytest.mark.parametrize("prior", [Clusters()], ids=["mixture"])
+@pytest.mark.parametrize("prior", [Mixture(2)], ids=["mixture"])
 @pytest.mark.parametrize(
     "objective",
     [FreeBits(per="row"), MMD(), TotalCorrelation(), NestedDropout(), Denoising()],

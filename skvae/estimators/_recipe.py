@@ -218,6 +218,11 @@ def resolve_loss(
     objective = as_objective(objective)
     fraction = WEAK_MEAN_FRACTION if start.is_weak else MEAN_FRACTION
     is_auto = isinstance(beta, str)
+    if not is_auto and "kl" not in objective.names:
+        raise ValueError(
+            f"beta must be 'auto' with objective={objective!r}, which has no KL term. "
+            f"Got {beta!r}. Leave beta out, or use an objective with that term."
+        )
     trades = is_auto and start.is_exact and not is_linear
     objective = objective.resolved(fraction if trades else 0.0, shape)
     value: Any = objective.default_beta(start.is_weak) if is_auto else beta

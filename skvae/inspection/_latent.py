@@ -61,11 +61,10 @@ def draw_from(estimator: Any, prior: Any, n: int, seed: int) -> np.ndarray | Non
 
     None where there is no distribution to draw from.
     """
-    model = estimator.module_
-    try:
-        z = prior.draw(n, generator(seed, Stream.SAMPLER, n, device=model.device))
-    except NotImplementedError:
+    if not prior.has_density:
         return None
+    model = estimator.module_
+    z = prior.draw(n, generator(seed, Stream.SAMPLER, n, device=model.device))
     return model.to_user(z).double().cpu().numpy()
 
 

@@ -3,7 +3,6 @@
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -11,12 +10,12 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from skvae._model import Model
-from skvae._random import Stream, generator
 from skvae._sklearn import identity
 from skvae.objectives import Objective
 from skvae.schedules import Progress, Schedule, Weight
 from skvae.table import Batch, Batches, Rows
 from skvae.training._acceptance import Acceptance, Start
+from skvae.training._chance import Chance
 from skvae.training._modes import Modes
 from skvae.training._optimizers import SOLVERS
 from skvae.training._posteriors import posteriors_of
@@ -116,6 +115,8 @@ class Training:
         self.state = TrainingState(self.parameters, self.optimizer)
         self.step = step_for(model, plan.objective, self.parameters)
         self.modes = Modes(model, plan.seed)
+        drawn = plan.objective.n_draws, plan.hidden_fraction
+        self.chance = Chance(model, plan.seed, *drawn)
         self.fixed: list[Any] = []
         unfolds = plan.objective.neighborhood is not None
         if unfolds and model.encoder.path.has_map and not model.encoder.is_linear:
@@ -313,8 +314,8 @@ class Training:
             progress = Progress(counters.n_epochs + step / n_steps, plan.max_iter)
             weights = [self._weight(name, progress) for name in self.names]
             rate = plan.learning_rate(progress.epoch, plan.max_iter)
-            noise = self._noise(batch, epoch, step)
-            batch = self._with_hidden(self._with_drawn(batch, epoch, step), epoch, step)
+            noise = self.chance.noise(len(batch), epoch, step)
+            batch = self.chance.applied(batch, epoch, step)
             self.optimizer.tick()
             rate *= counters.slowdown
             with self.modes.step(epoch, step):
@@ -327,46 +328,6 @@ class Training:
 
     def _means(self, sums: Tensor, n_rows: int) -> dict[str, float]:
         return dict(zip(self.names, (sums / n_rows).tolist(), strict=True))
-
-    def _noise(self, batch: Batch, epoch: int, step: int) -> Tensor:
-        """Return standard normal numbers, (S, B, K)."""
-        device, n_draws = self.train.device, self.plan.objective.n_draws
-        random = generator(self.plan.seed, Stream.NOISE, epoch, step, device=device)
-        shape = (n_draws, len(batch), self.model.n_components)
-        return torch.randn(shape, generator=random, device=device, dtype=torch.float32)
-
-    def _with_drawn(self, batch: Batch, epoch: int, step: int) -> Batch:
-        """Return the batch with cells drawn anew, where the likelihood draws any."""
-        likelihood = self.model.likelihood
-        if not likelihood.draws_cells:
-            return batch
-        device = batch.x.device
-        random = generator(self.plan.seed, Stream.CELLS, epoch, step, device=device)
-
-        def drawn(x: Tensor) -> Tensor:
-            options: Any = {"generator": random, "device": device, "dtype": x.dtype}
-            return likelihood.draw_cells(x, torch.rand(x.shape, **options))
-
-        near = batch.partners
-        partners = None if near is None else drawn(near)
-        return replace(batch, x=drawn(batch.x), partners=partners)
-
-    def _with_hidden(self, batch: Batch, epoch: int, step: int) -> Batch:
-        """Return the batch with a fraction of its cells hidden at random.
-
-        The fraction differs from row to row, from none to `hidden_fraction`.
-        """
-        if not self.plan.hidden_fraction:
-            return batch
-        x = batch.x
-        random = generator(self.plan.seed, Stream.HIDDEN, epoch, step, device=x.device)
-        uniform = torch.rand(
-            (len(x), x.shape[1] + 1),
-            generator=random,
-            device=x.device,
-            dtype=torch.float32,
-        )
-        return batch.hide(uniform[:, 1:] < self.plan.hidden_fraction * uniform[:, :1])
 
     def take(
         self, batch: Batch, noise: Tensor, rate: Any, weights: Sequence[Any]
