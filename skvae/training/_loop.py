@@ -172,10 +172,13 @@ class Training:
     def _begin_at(self, start: Start, is_first: bool) -> None:
         """Let the state given with the model count in the choice of the best."""
         means = self.validate()
-        self.acceptance.begin(means, self.parameters.theta)
-        self.state.kept.is_start = start.is_linear and is_first
         if is_first:
             self.state.history.validation.append(self._loss_of(means))
+        if not self._accepts():
+            # Only what a controller has brought to its target is returned.
+            return
+        self.acceptance.begin(means, self.parameters.theta)
+        self.state.kept.is_start = start.is_linear and is_first
         if not start.is_exact:
             return
         # The state that a fit continues from is not refitted to all rows at the end.
@@ -225,10 +228,17 @@ class Training:
         return Progress(self.state.counters.n_epochs, self.plan.max_iter)
 
     def _is_warming_up(self) -> bool:
+        states = self.state.counters.weights
         return any(
             self._weight(name, self._progress) < self._final(name)
-            for name in self.plan.weights
+            or not weight.is_settled(states[name])
+            for name, weight in self.plan.weights.items()
         )
+
+    def _accepts(self) -> bool:
+        """Whether all weights agree that the present model may be returned."""
+        states, weights = self.state.counters.weights, self.plan.weights
+        return all(weight.accepts(states[name]) for name, weight in weights.items())
 
     # The run
 
@@ -370,11 +380,15 @@ class Training:
         history.loss.append(self._loss_of(means))
         for name, mean in means.items():
             history.terms.setdefault(name, []).append(mean)
-        if self.held_out is not None:
-            history.validation.append(self._loss_of(watched))
-            self.acceptance.offer(checked, self.parameters.theta, self.validate)
-        else:
+        for name in self.names:
+            weight = self._weight(name, self._progress)
+            history.weights.setdefault(name, []).append(weight)
+        if self.held_out is None:
             self.acceptance.watch(means)
+        else:
+            history.validation.append(self._loss_of(watched))
+            if self._accepts():
+                self.acceptance.offer(checked, self.parameters.theta, self.validate)
         if self._is_warming_up():
             # A term still gains weight: losses so far say nothing of convergence.
             self.acceptance.wait()
@@ -395,6 +409,13 @@ class Training:
     def n_iter(self) -> int:
         """Number of epochs done, including those of earlier runs."""
         return self.state.counters.first_epoch + self.state.counters.n_epochs
+
+    @property
+    def best_loss(self) -> float:
+        """Least loss of a state that was accepted, or the last one if none was."""
+        history, loss = self.state.history, self.acceptance.loss
+        last = (history.validation or history.loss)[-1]
+        return loss if math.isfinite(loss) else last
 
     def save(self, with_arrays: bool) -> Saved:
         """Return the state of the run as NumPy arrays and plain facts.
