@@ -397,7 +397,6 @@ class LatentTransformer(
             "loss_curve_": history.loss,
             "term_curves_": history.terms,
             "term_weights_": history.weights,
-            "kept_": training.state.kept.theta is not None,
             "validation_curve_": history.validation or None,
             **self._said_of_components(information[model.order].cpu(), training),
         }

@@ -1,5 +1,6 @@
 """Weights of the terms of a loss: the contract, and schedules as weights."""
 
+import math
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -41,6 +42,9 @@ class Weight(BaseEstimator):
     """When `update` is called: "steps", after each step with the mean terms of its
     batch; "epochs", after each epoch with those of the held-out rows, or of the
     training rows where none are held out; None, never."""
+
+    least: float = math.inf
+    """Least value that watching may lead to; infinity where `value` says it all."""
 
     def start(self) -> Any:
         """Return the state before the first step."""

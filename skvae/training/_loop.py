@@ -184,7 +184,10 @@ class Training:
         # The state that a fit continues from is not refitted to all rows at the end.
         n_train = len(self.train) if is_first else 0
         max_r2_loss = self.plan.objective.max_r2_loss
-        if self.plan.objective.is_bound and self._final("kl") <= 1.0:
+        # A controlled weight gives up density for what it was asked to reach.
+        is_controlled = any(w.watches for w in self.plan.weights.values())
+        is_bound = self.plan.objective.is_bound and not is_controlled
+        if is_bound and self._final("kl") <= 1.0:
             self.acceptance.set_standard(self.validate, n_train)
         elif max_r2_loss < math.inf:
             self.acceptance.set_least_r2(self.validate, max_r2_loss)
@@ -273,6 +276,7 @@ class Training:
             raise
         if self.state.counters.n_epochs == self.plan.max_iter:
             self._warn_if_improving()
+            self._warn_of_weights()
 
     def _advance(self, before: Saved) -> bool:
         """Train an epoch, with smaller steps if need be; false if that is no help."""
@@ -479,6 +483,24 @@ class Training:
             ConvergenceWarning,
             stacklevel=2,
         )
+
+    def _warn_of_weights(self) -> None:
+        """Warn of weights that let no state be returned: the last one is."""
+        if self.state.kept.theta is not None:
+            return
+        states, terms = self.state.counters.weights, self.state.history.terms
+        for name, weight in self.plan.weights.items():
+            if weight.accepts(states[name]):
+                continue
+            last = ", ".join(f"{term} {curve[-1]:.4g}" for term, curve in terms.items())
+            warnings.warn(
+                f"{weight!r}, the weight of {name!r}, has not held its target. It ends "
+                f"at {self._final(name):.3g}, with the terms {last}. Raise max_iter, "
+                "or choose a target between the values that the term has with a small "
+                "and a large constant weight.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
 
     def _warn_if_improving(self) -> None:
         """Warn where the last tenth of the epochs still improved by more than `tol`."""
