@@ -7,6 +7,7 @@ from sklearn.base import clone
 from skvae.schedules import (
     Constant,
     Cosine,
+    Cyclical,
     OneCycle,
     Progress,
     Schedule,
@@ -23,6 +24,7 @@ CASES = [
     (Constant(4.0), {0: 4.0, 17.5: 4.0, 40: 4.0}, 0),
     (WarmUp(fraction=0.25, value=3.0), {0: 0.0, 5: 1.5, 10: 3.0, 40: 3.0}, 40),
     (WarmUp(fraction=0.0, value=3.0), {0: 3.0, 40: 3.0}, 40),
+    (Cyclical(1, 0.25, 3.0), {0: 0.0, 5: 1.5, 10: 3.0, 40: 3.0}, 40),
     (Cosine(0.25, value=2.0), {0: 0.0, 5: 1.0, 10: 2.0, 25: 1.0, 40: 0.0}, 10),
     (Cosine(0.0, final=0.2, value=1.0), {0: 1.0, 20: 0.6, 40: 0.2}, 0),
     (OneCycle(0.25, 0.1, 0.01, 2.0), {0: 0.2, 5: 1.1, 10: 2.0, 40: 0.02}, 10),
@@ -51,9 +53,19 @@ def test_schedule_stays_within_its_range_beyond_the_end(schedule, points, _):
     assert max(values) <= max(points.values()) + 1e-12
 
 
+def test_cyclical_schedule_repeats_itself():
+    schedule, cycle = Cyclical(4, 0.5, 2.0), WarmUp(0.5, 2.0)
+    for epoch in np.linspace(0, N_EPOCHS, 161)[:-1]:
+        expected = cycle(epoch % 10, 10)
+        assert schedule(epoch, N_EPOCHS) == pytest.approx(expected)
+    assert schedule(N_EPOCHS, N_EPOCHS) == 2.0
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 def test_schedule_survives_clone_params_and_repr(schedule):
-    names = {name: globals()[name] for name in ("Constant", "Cosine", "OneCycle")}
+    names = {
+        name: globals()[name] for name in ("Constant", "Cosine", "Cyclical", "OneCycle")
+    }
     copies = [
         clone(schedule),
         type(schedule)(**schedule.get_params()),

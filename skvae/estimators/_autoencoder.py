@@ -106,6 +106,8 @@ class AutoencoderTransformer(LatentTransformer):
         held out.
     term_curves_ : dict of str to list of float
         Its only term, `"reconstruction"`.
+    term_weights_ : dict of str to list of float
+        Weights of the terms by name, after each epoch.
     validation_curve_ : list of float or None
         Held-out loss before training and after each epoch; None without held-out
         rows.

@@ -404,9 +404,10 @@ class LatentTransformer(
             "module_": model,
             "n_components_": len(information),
             "n_iter_": training.n_iter,
-            "best_loss_": training.acceptance.loss,
+            "best_loss_": training.best_loss,
             "loss_curve_": history.loss,
             "term_curves_": history.terms,
+            "term_weights_": history.weights,
             "validation_curve_": history.validation or None,
             **self._said_of_components(information[model.order].cpu(), training),
         }

@@ -235,7 +235,8 @@ def _check_beta(objective: Objective, beta: Schedule | Weight) -> None:
     """Raise ValueError if the loss would have no useful lower bound."""
     weight = as_weight(beta)
     ends = (Progress(epoch, 1.0) for epoch in (0.0, 1.0))
-    least = min(weight.value(weight.start(), end) for end in ends)
+    values = (weight.value(weight.start(), end) for end in ends)
+    least = min(weight.least, *values)
     if least < objective.least_beta:
         raise ValueError(
             f"objective={objective!r} requires beta >= {objective.least_beta:g} "

@@ -93,7 +93,8 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         `n_components="auto"` if rows of `fit` have missing cells; else `"elbo"`.
     beta : "auto", float, Schedule or Weight, default="auto"
         Weight of the KL term [2]_; see :mod:`skvae.schedules` for weights that change
-        while training. `"auto"`: 1 - `mean_fraction` with
+        while training, such as :class:`~skvae.schedules.ControlVAE`, which holds the
+        KL term at a target. `"auto"`: 1 - `mean_fraction` with
         :class:`~skvae.objectives.ELBO`, and 1 with other objectives. If the linear
         start is weak (its largest eigenvalue is at most twice its noise), beta rises
         from 0 to that value over the first half of the fit, so that the KL term does
@@ -139,10 +140,11 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         Hold out rows, stop when their loss no longer improves, and return the state
         with the least loss. With `init="pca"`, if no state beats the linear start, that
         start is fitted to all rows and returned. With a Gaussian likelihood, a standard
-        normal prior and complete rows, unless `beta` ends above 1 or a term is added to
-        the bound, a state beats the start only if it also reconstructs held-out rows no
-        worse and gives them a greater density, by more than twice what the start is
-        expected to gain from being fitted to all rows. With
+        normal prior and complete rows, unless `beta` ends above 1 or is a controller,
+        or a term is added to the bound, a state beats the start only if it also
+        reconstructs held-out rows no worse and gives them a greater density, by more
+        than twice what the start is expected to gain from being fitted to all rows.
+        With
         :class:`~skvae.objectives.Neighbors` it must explain at least as much of their
         variance, less `max_r2_loss`. Without early stopping, or with
         fewer than 10 distinct rows, training stops by the training loss, and the model
@@ -197,12 +199,15 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         Number of epochs run.
     loss_curve_ : list of float
         Mean loss per training row after each epoch, in nats: the sum of the objective's
-        terms, with the weights that they have at the end of the fit. Where training
+        terms, with the weights that they have at the end of the fit, or at that epoch
+        if a controller sets them. Where training
         hides cells, it is computed without hidden cells, for as many training rows as
         are held out.
     term_curves_ : dict of str to list of float
         The terms by name, before weighting: with the bound, `"reconstruction"`, -log
         p(x given z), and `"kl"`.
+    term_weights_ : dict of str to list of float
+        Weights of the terms by name, after each epoch.
     validation_curve_ : list of float or None
         Held-out loss before training and after each epoch; None without held-out
         rows.

@@ -1,6 +1,6 @@
 """Numbers about a fitted model: comparison with PCA, information per component."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ class FitReport:  # numpydoc ignore=PR02
         Epochs run.
     curve : list of float
         Held-out loss, or training loss, from first to last epoch.
+    weights : dict of str to float, default={}
+        Weight of each term of the loss at the end of the fit.
 
     See Also
     --------
@@ -72,6 +74,7 @@ class FitReport:  # numpydoc ignore=PR02
     n_active: int | None
     n_iter: int
     curve: list[float]
+    weights: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, X_test: Any = None) -> "FitReport":
@@ -124,6 +127,7 @@ class FitReport:  # numpydoc ignore=PR02
             n_active=estimator.n_active_components_,
             n_iter=estimator.n_iter_,
             curve=estimator.validation_curve_ or estimator.loss_curve_,
+            weights={k: w[-1] for k, w in estimator.term_weights_.items()},
         )
 
     def _components(self) -> str:
@@ -137,6 +141,7 @@ class FitReport:  # numpydoc ignore=PR02
     def __str__(self) -> str:
         at = np.linspace(0, len(self.curve) - 1, 5).round().astype(int)
         losses = " ".join(f"{self.curve[i]:.4g}" for i in at)
+        weights = ", ".join(f"{k} {weight:.3g}" for k, weight in self.weights.items())
         return "\n".join(
             (
                 f"{'':22}{'VAE':>10}{'PCA':>10}",
@@ -148,6 +153,7 @@ class FitReport:  # numpydoc ignore=PR02
                 f"{self.trustworthiness_pca:10.3f}",
                 f"active components: {self._components()}",
                 f"loss over {self.n_iter} epochs: {losses}",
+                *([f"weights of the terms: {weights}"] if weights else []),
             )
         )
 

@@ -177,16 +177,22 @@ class Training:
     def _begin_at(self, start: Start, is_first: bool) -> None:
         """Let the state given with the model count in the choice of the best."""
         means = self.validate()
-        self.acceptance.begin(means, self.parameters.theta)
-        self.state.kept.is_start = start.is_linear and is_first
         if is_first:
             self.state.history.validation.append(self._loss_of(means))
+        if not self._accepts():
+            # Only what a controller has brought to its target is returned.
+            return
+        self.acceptance.begin(means, self.parameters.theta)
+        self.state.kept.is_start = start.is_linear and is_first
         if not start.is_exact:
             return
         # The state that a fit continues from is not refitted to all rows at the end.
         n_train = len(self.train) if is_first else 0
         max_r2_loss = self.plan.objective.max_r2_loss
-        if self.plan.objective.is_bound and self._final("kl") <= 1.0:
+        # A controlled weight gives up density for what it was asked to reach.
+        is_controlled = any(w.watches for w in self.plan.weights.values())
+        is_bound = self.plan.objective.is_bound and not is_controlled
+        if is_bound and self._final("kl") <= 1.0:
             self.acceptance.set_standard(self.validate, n_train)
         elif max_r2_loss < math.inf:
             self.acceptance.set_least_r2(self.validate, max_r2_loss)
@@ -230,10 +236,17 @@ class Training:
         return Progress(self.state.counters.n_epochs, self.plan.max_iter)
 
     def _is_warming_up(self) -> bool:
+        states = self.state.counters.weights
         return any(
             self._weight(name, self._progress) < self._final(name)
-            for name in self.plan.weights
+            or not weight.is_settled(states[name])
+            for name, weight in self.plan.weights.items()
         )
+
+    def _accepts(self) -> bool:
+        """Whether all weights agree that the present model may be returned."""
+        states, weights = self.state.counters.weights, self.plan.weights
+        return all(weight.accepts(states[name]) for name, weight in weights.items())
 
     # The run
 
@@ -268,6 +281,7 @@ class Training:
             raise
         if self.state.counters.n_epochs == self.plan.max_iter:
             self._warn_if_improving()
+            self._warn_of_weights()
 
     def _advance(self, before: Saved) -> bool:
         """Train an epoch, with smaller steps if need be; false if that is no help."""
@@ -370,11 +384,15 @@ class Training:
         history.loss.append(self._loss_of(means))
         for name, mean in means.items():
             history.terms.setdefault(name, []).append(mean)
-        if self.held_out is not None:
-            history.validation.append(self._loss_of(watched))
-            self.acceptance.offer(checked, self.parameters.theta, self.validate)
-        else:
+        for name in self.names:
+            weight = self._weight(name, self._progress)
+            history.weights.setdefault(name, []).append(weight)
+        if self.held_out is None:
             self.acceptance.watch(means)
+        else:
+            history.validation.append(self._loss_of(watched))
+            if self._accepts():
+                self.acceptance.offer(checked, self.parameters.theta, self.validate)
         if self._is_warming_up():
             # A term still gains weight: losses so far say nothing of convergence.
             self.acceptance.wait()
@@ -397,6 +415,13 @@ class Training:
     def n_iter(self) -> int:
         """Number of epochs done, including those of earlier runs."""
         return self.state.counters.first_epoch + self.state.counters.n_epochs
+
+    @property
+    def best_loss(self) -> float:
+        """Least loss of a state that was accepted, or the last one if none was."""
+        history, loss = self.state.history, self.acceptance.loss
+        last = (history.validation or history.loss)[-1]
+        return loss if math.isfinite(loss) else last
 
     def save(self, with_arrays: bool) -> Saved:
         """Return the state of the run as NumPy arrays and plain facts.
@@ -460,6 +485,24 @@ class Training:
             ConvergenceWarning,
             stacklevel=2,
         )
+
+    def _warn_of_weights(self) -> None:
+        """Warn of weights that let no state be returned: the last one is."""
+        if self.state.kept.theta is not None:
+            return
+        states, terms = self.state.counters.weights, self.state.history.terms
+        for name, weight in self.plan.weights.items():
+            if weight.accepts(states[name]):
+                continue
+            last = ", ".join(f"{term} {curve[-1]:.4g}" for term, curve in terms.items())
+            warnings.warn(
+                f"{weight!r}, the weight of {name!r}, has not held its target. It ends "
+                f"at {self._final(name):.3g}, with the terms {last}. Raise max_iter, "
+                "or choose a target between the values that the term has with a small "
+                "and a large constant weight.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
 
     def _warn_if_improving(self) -> None:
         """Warn where the last tenth of the epochs still improved by more than `tol`."""

@@ -66,17 +66,19 @@ class History:
     """Mean loss per row after each epoch, in nats, and its terms before weighting.
 
     Losses are weighted as at the end of a run. `validation` starts with the state
-    before the first epoch.
+    before the first epoch, and `weights` are those of the terms.
     """
 
     loss: list[float] = field(default_factory=list)
     terms: dict[str, list[float]] = field(default_factory=dict)
     validation: list[float] = field(default_factory=list)
+    weights: dict[str, list[float]] = field(default_factory=dict)
 
     def copy(self) -> "History":
         """Return a copy that can be added to."""
         terms = {name: curve[:] for name, curve in self.terms.items()}
-        return History(self.loss[:], terms, self.validation[:])
+        weights = {name: curve[:] for name, curve in self.weights.items()}
+        return History(self.loss[:], terms, self.validation[:], weights)
 
     def report(self) -> str:
         """Return a line about the last epoch."""

@@ -1,18 +1,10 @@
-"""Term weights and learning rates: constant, scheduled, or controlled.
-
-A schedule maps the progress of a fit to a value: `learning_rate=` takes one as the
-rate, `beta=` and `weight=` as the weight of a term of the loss. A controller is a
-`Weight` with a state, which it updates from the terms that it watches.
-"""
+"""Schedules: values that follow from the progress of a fit alone."""
 
 import math
 from collections.abc import Mapping
-from numbers import Real
-from typing import Any
+from numbers import Integral, Real
 
 from sklearn.base import BaseEstimator
-
-__all__ = ["Constant", "Cosine", "OneCycle", "Schedule", "WarmUp", "Weight"]
 
 LEARNING_RATE = 2e-3
 """Largest learning rate by default."""
@@ -23,6 +15,9 @@ class Schedule(BaseEstimator):
 
     _largest: Mapping[str, float] = {}
     """Parameters that must be numbers from 0 up to these."""
+
+    _counts: tuple[str, ...] = ()
+    """Parameters that must be positive integers."""
 
     def __call__(self, epoch: float, n_epochs: float) -> float:
         """Return the value at `epoch`.
@@ -101,6 +96,59 @@ class WarmUp(Schedule):
     def __call__(self, epoch: float, n_epochs: float) -> float:
         """Return the value at `epoch`."""
         risen = epoch / n_epochs
+        return self.value * (risen / self.fraction if risen < self.fraction else 1.0)
+
+
+class Cyclical(Schedule):
+    r"""Rise from zero to a value again and again, and stay there for a while each time.
+
+    .. math:: b(t) = b \min(1, \tau / f), \quad \tau = M t - \lfloor M t \rfloor
+
+    with :math:`t` the fraction of the fit that is done [1]_, equations 6 and 7 with a
+    linear rise. As `beta=`, each cycle starts from the encoder that the last one left,
+    whose components are useful already.
+
+    Parameters
+    ----------
+    n_cycles : int, default=4
+        Number of cycles :math:`M`, at least 1.
+    fraction : float, default=0.5
+        Fraction :math:`f` of each cycle, in [0, 1], spent rising.
+    value : float, default=1.0
+        The value :math:`b` that is reached.
+
+    See Also
+    --------
+    WarmUp : A single rise.
+
+    References
+    ----------
+    .. [1] Fu, Li, Liu, Gao, Celikyilmaz & Carin (2019). Cyclical annealing schedule: a
+       simple approach to mitigating KL vanishing. NAACL.
+       https://arxiv.org/abs/1903.10145
+
+    Examples
+    --------
+    >>> schedule = Cyclical(n_cycles=2)
+    >>> [schedule(epoch, n_epochs=8) for epoch in range(9)]
+    [0.0, 0.5, 1.0, 1.0, 0.0, 0.5, 1.0, 1.0, 1.0]
+    """
+
+    _largest = {"fraction": 1.0, "value": math.inf}
+    _counts = ("n_cycles",)
+
+    def __init__(
+        self, n_cycles: int = 4, fraction: float = 0.5, value: float = 1.0
+    ) -> None:
+        self.n_cycles = n_cycles
+        self.fraction = fraction
+        self.value = value
+
+    def __call__(self, epoch: float, n_epochs: float) -> float:
+        """Return the value at `epoch`; from the end on, that of the last cycle."""
+        if epoch >= n_epochs:
+            return self.value
+        risen = (self.n_cycles * epoch / n_epochs) % 1.0
         return self.value * (risen / self.fraction if risen < self.fraction else 1.0)
 
 
@@ -201,91 +249,6 @@ class OneCycle(Schedule):
         return self.value * (low + (1.0 - low) * height)
 
 
-class Progress(float):  # numpydoc ignore=PR02
-    """Fraction of a fit that is done, in [0, 1]; it knows the epochs, too.
-
-    Parameters
-    ----------
-    epoch : float
-        Epochs done so far; fractions count the steps within an epoch.
-    n_epochs : float
-        The most epochs that the fit may take.
-    """
-
-    epoch: float
-    n_epochs: float
-
-    def __new__(cls, epoch: float, n_epochs: float) -> "Progress":
-        """Return the fraction."""
-        progress = super().__new__(cls, epoch / n_epochs)
-        progress.epoch, progress.n_epochs = epoch, n_epochs
-        return progress
-
-
-class Weight(BaseEstimator):
-    """Weight of a term of the loss, with a state if it watches the fit.
-
-    A state is a plain value, of numbers, strings and tuples, so that a fit can be
-    saved and resumed. Schedules and numbers become weights without one.
-    """
-
-    watches: str | None = None
-    """When `update` is called: "steps", after each step with the mean terms of its
-    batch; "epochs", after each epoch with those of the held-out rows, or of the
-    training rows where none are held out; None, never."""
-
-    def start(self) -> Any:
-        """Return the state before the first step."""
-        return None
-
-    def value(self, state: Any, progress: float) -> float:
-        """Return the weight.
-
-        Parameters
-        ----------
-        state : object
-            What `start` or `update` returned last.
-        progress : float
-            Fraction of the fit that is done, in [0, 1].
-
-        Returns
-        -------
-        value : float
-        """
-        raise NotImplementedError
-
-    def update(self, state: Any, means: Mapping[str, float]) -> Any:
-        """Return the next state.
-
-        Parameters
-        ----------
-        state : object
-        means : mapping of str to float
-            Mean over rows of each term, in nats, before it is weighted.
-
-        Returns
-        -------
-        state : object
-        """
-        return state
-
-
-class Scheduled(Weight):
-    """A schedule as a weight without a state.
-
-    Parameters
-    ----------
-    schedule : Schedule
-    """
-
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
-
-    def value(self, state: Any, progress: Any) -> float:
-        """Return the schedule's value at this moment."""
-        return self.schedule(progress.epoch, progress.n_epochs)
-
-
 def checked(schedule: Schedule) -> Schedule:
     """Return the schedule, or raise ValueError where a parameter is out of range."""
     for name, most in schedule._largest.items():
@@ -296,19 +259,13 @@ def checked(schedule: Schedule) -> Schedule:
                 f"{name} of {schedule!r} must be a number in [0, {most:g}]. Got "
                 f"{number!r}."
             )
+    for name in schedule._counts:
+        number = getattr(schedule, name)
+        if not isinstance(number, Integral) or number < 1:
+            raise ValueError(
+                f"{name} of {schedule!r} must be a positive integer. Got {number!r}."
+            )
     return schedule
-
-
-def as_weight(value: float | Schedule | Weight) -> Weight:
-    """Return a weight from a weight, a schedule or a number."""
-    if isinstance(value, Weight):
-        return value
-    if not isinstance(value, Schedule | Real):
-        raise ValueError(
-            f"A weight must be a number, a Schedule or a Weight. Got {value!r}."
-        )
-    schedule = value if isinstance(value, Schedule) else Constant(float(value))
-    return Scheduled(checked(schedule))
 
 
 def as_learning_rate(value: float | Schedule) -> Schedule:
