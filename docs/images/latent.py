@@ -26,7 +26,8 @@ def main():
     figure, axes = plt.subplots(2, 4, figsize=(12, 6.4), layout="constrained")
     for ax, (name, params) in zip(axes.flat, CONSTRAINTS.items(), strict=True):
         params = {"objective": "elbo", "beta": 1.0} | params
-        vae = VAETransformer(likelihood="bernoulli", random_state=0, **params)
+        params |= {"likelihood": "bernoulli", "max_iter": 80, "random_state": 0}
+        vae = VAETransformer(**params)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             Z = vae.fit_transform(X / 16)

@@ -26,7 +26,7 @@ from skvae._sklearn import (
 )
 from skvae._version import __version__
 from skvae.estimators._apply import decode, map_rows, own_modes
-from skvae.estimators._begin import begin
+from skvae.estimators._begin import batches_of, begin
 from skvae.estimators._errors import unchanged_on_error
 from skvae.estimators._recipe import pace_of, resolve, resolve_networks
 from skvae.likelihoods import (
@@ -40,7 +40,6 @@ from skvae.likelihoods import (
 from skvae.networks import ACTIVATIONS, Network, notes_for_pickle
 from skvae.schedules import Schedule, as_weight
 from skvae.table import (
-    Batches,
     available_device,
     canonical_rows,
     plain,
@@ -252,11 +251,12 @@ class LatentTransformer(
         neighbors = neighbors_of(model.cpu(), k, train, held_out, shown)
         model.to(device)
         plan = self._plan(settings, objective, beta, fitted["_seed"], rows, train)
+        size = settings["batch_size"]
         training = Training(
             model,
-            self._batches(model, train, settings, neighbors[0]),
-            self._batches(model, held_out, settings, neighbors[1]),
-            self._batches(model, shown, settings, neighbors[2]),
+            batches_of(model, train, size, neighbors[0]),
+            batches_of(model, held_out, size, neighbors[1]),
+            batches_of(model, shown, size, neighbors[2]),
             plan,
             fitted["_start"],
             self._saved if self._is_resumed else None,
@@ -343,15 +343,6 @@ class LatentTransformer(
             return None
         n_rows = settings["batch_size"] if held_out is None else len(held_out)
         return train.take(train.spread(min(n_rows, len(train))))
-
-    @staticmethod
-    def _batches(model, rows, settings, neighbors):
-        if rows is None:
-            return None
-        likelihood = model.likelihood
-        prepare = None if likelihood.keeps_units else likelihood.prepare
-        size = settings["batch_size"]
-        return Batches.from_rows(rows, prepare, model.device, size, neighbors)
 
     def _train(self, training, X, rows, fitted):
         """Train, report to callbacks, and set all fitted attributes together."""

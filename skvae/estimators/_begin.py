@@ -1,7 +1,7 @@
 """The description of a model, and rows → the model that training begins with."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -103,3 +103,14 @@ def _loss_with_sampler(
     loss = mean_loss(model, held_out or train, objective)
     model.prior = own
     return loss
+
+
+def batches_of(
+    model: Model, rows: Rows | None, size: int, neighbors: Any
+) -> Batches | None:
+    """Return rows as batches on the model's device, or None without rows."""
+    if rows is None:
+        return None
+    likelihood = model.likelihood
+    prepare = None if likelihood.keeps_units else likelihood.prepare
+    return Batches.from_rows(rows, prepare, model.device, size, neighbors)

@@ -1,6 +1,6 @@
 """Numbers about a fitted model: comparison with PCA, information per component."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class FitReport:  # numpydoc ignore=PR02
         Epochs run.
     curve : list of float
         Held-out loss, or training loss, from first to last epoch.
-    weights : dict of str to float, default={}
+    weights : dict of str to float
         Weight of each term of the loss at the end of the fit.
 
     See Also
@@ -74,7 +74,7 @@ class FitReport:  # numpydoc ignore=PR02
     n_active: int | None
     n_iter: int
     curve: list[float]
-    weights: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float]
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, X_test: Any = None) -> "FitReport":

@@ -24,6 +24,7 @@ from skvae.training._start import start as start_model
 from skvae.training._state import FlatParameters, Saved, TrainingState
 from skvae.training._step import step_for
 from skvae.training._validation import N_VALIDATION_LOSSES, Validation
+from skvae.training._warnings import warn_if_improving, warn_of_start, warn_of_weights
 
 N_AVERAGED = 16
 """Steps of an epoch, at least, that count in the average, if it has as many."""
@@ -280,8 +281,9 @@ class Training:
                 self.state.load(before)
             raise
         if self.state.counters.n_epochs == self.plan.max_iter:
-            self._warn_if_improving()
-            self._warn_of_weights()
+            if not self._converged():
+                warn_if_improving(self.state.kept.losses, self.plan)
+            warn_of_weights(self.state, self.plan)
 
     def _advance(self, before: Saved) -> bool:
         """Train an epoch, with smaller steps if need be; false if that is no help."""
@@ -446,22 +448,10 @@ class Training:
         for p in self.model.parameters():
             p.grad = None
         if self.acceptance.stays_at_start:
-            self._warn_of_start()
+            warn_of_start(self.plan.objective)
             # On the CPU, as the first time.
             start_model(self.model.cpu(), rows, self.plan.objective.for_density())
             self.model.to(self.train.device)
-
-    def _warn_of_start(self) -> None:
-        """Warn where an objective other than the start's own has changed nothing."""
-        max_r2_loss = self.plan.objective.max_r2_loss
-        if max_r2_loss < math.inf:
-            warnings.warn(
-                "The model stays at PCA. Training found no state with a lower held-out "
-                f"loss that explains at most {max_r2_loss:g} less of the variance of "
-                "held-out rows. Raise max_iter, or max_r2_loss of the objective.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
 
     def _slow_down(self, before: Saved) -> None:
         """Go back to before an epoch whose loss was not finite, with smaller steps."""
@@ -485,37 +475,3 @@ class Training:
             ConvergenceWarning,
             stacklevel=2,
         )
-
-    def _warn_of_weights(self) -> None:
-        """Warn of weights that let no state be returned: the last one is."""
-        if self.state.kept.theta is not None:
-            return
-        states, terms = self.state.counters.weights, self.state.history.terms
-        for name, weight in self.plan.weights.items():
-            if weight.accepts(states[name]):
-                continue
-            last = ", ".join(f"{term} {curve[-1]:.4g}" for term, curve in terms.items())
-            warnings.warn(
-                f"{weight!r}, the weight of {name!r}, has not held its target. It ends "
-                f"at {self._final(name):.3g}, with the terms {last}. Raise max_iter, "
-                "or choose a target between the values that the term has with a small "
-                "and a large constant weight.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-
-    def _warn_if_improving(self) -> None:
-        """Warn where the last tenth of the epochs still improved by more than `tol`."""
-        curve, tol = self.state.kept.losses, self.plan.tol
-        window = max(1, self.plan.max_iter // 10)
-        if tol is None or len(curve) <= window or self._converged():
-            return
-        gain = min(curve[:-window]) - min(curve[-window:])
-        if gain > tol * window:
-            warnings.warn(
-                f"Maximum iterations ({self.plan.max_iter}) reached and the loss still "
-                f"improves: by {gain:.2g} nats per row in the last {window} epochs. "
-                "Raise max_iter, or tol if this is good enough.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )

@@ -1,0 +1,59 @@
+"""What a run that ended says of its outcome."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from sklearn.exceptions import ConvergenceWarning
+
+from skvae.objectives import Objective
+from skvae.schedules import Progress
+from skvae.training._state import TrainingState
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, ConvergenceWarning, stacklevel=4)
+
+
+def warn_of_start(objective: Objective) -> None:
+    """Warn where an objective other than the start's own has changed nothing."""
+    if objective.max_r2_loss < math.inf:
+        _warn(
+            "The model stays at PCA. Training found no state with a lower held-out "
+            f"loss that explains at most {objective.max_r2_loss:g} less of the variance "
+            "of held-out rows. Raise max_iter, or max_r2_loss of the objective."
+        )
+
+
+def warn_of_weights(state: TrainingState, plan: Any) -> None:
+    """Warn of weights that let no state be returned: the last one is."""
+    if state.kept.theta is not None:
+        return
+    end = Progress(1.0, 1.0)
+    for name, weight in plan.weights.items():
+        now = state.counters.weights[name]
+        if weight.accepts(now):
+            continue
+        terms = state.history.terms.items()
+        last = ", ".join(f"{term} {curve[-1]:.4g}" for term, curve in terms)
+        _warn(
+            f"{weight!r}, the weight of {name!r}, has not held its target. It ends at "
+            f"{weight.value(now, end):.3g}, with the terms {last}. Raise max_iter, or "
+            "choose a target between the values that the term has with a small and a "
+            "large constant weight."
+        )
+
+
+def warn_if_improving(losses: Sequence[float], plan: Any) -> None:
+    """Warn where the last tenth of the epochs still improved by more than `tol`."""
+    window = max(1, plan.max_iter // 10)
+    if plan.tol is None or len(losses) <= window:
+        return
+    gain = min(losses[:-window]) - min(losses[-window:])
+    if gain > plan.tol * window:
+        _warn(
+            f"Maximum iterations ({plan.max_iter}) reached and the loss still "
+            f"improves: by {gain:.2g} nats per row in the last {window} epochs. Raise "
+            "max_iter, or tol if this is good enough."
+        )
