@@ -21,8 +21,9 @@ def warn_of_start(objective: Objective) -> None:
     if objective.max_r2_loss < math.inf:
         _warn(
             "The model stays at PCA. Training found no state with a lower held-out "
-            f"loss that explains at most {objective.max_r2_loss:g} less of the variance "
-            "of held-out rows. Raise max_iter, or max_r2_loss of the objective."
+            f"loss that explains at most {objective.max_r2_loss:g} less of the "
+            "variance of held-out rows. Raise max_iter, or max_r2_loss of the "
+            "objective."
         )
 
 
