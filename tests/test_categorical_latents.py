@@ -443,3 +443,18 @@ def test_k_means_goes_without_enough_points():
     centers, rest = points.clustered(5)
     assert_array_equal(np.unique(centers), [0.0, 1.0])
     assert_array_equal(rest.points, 0.0)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.eye(2),
+        np.tile([[0.0], [1.0]], (50, 1)),
+        np.tile([[0.0, 1.0], [1.0, 1.0], [2.0, 0.0]], (40, 1)),
+        np.ones((30, 3)),
+    ],
+    ids=["two rows", "two values", "three rows", "constant"],
+)
+def test_fit_starts_where_clusters_leave_nothing(X):
+    vae = VAETransformer(4, prior=CategoricalLatents(3), max_iter=2, tol=None)
+    assert np.isfinite(vae.fit(X).predict_proba(X)).all()

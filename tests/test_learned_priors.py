@@ -475,3 +475,10 @@ def test_prior_without_clusters_has_no_predict(params):
     with pytest.raises(AttributeError) as caught:
         _ = vae.predict_proba
     assert "Use prior='mixture'" in str(caught.value.__cause__)
+
+
+def test_predict_goes_by_the_fitted_prior():
+    vae = tiny(prior="normal").fit(X).set_params(prior="mixture")
+    assert not hasattr(vae, "predict")
+    vae.fit(X).set_params(prior="normal")
+    assert vae.predict(X).shape == (len(X),)

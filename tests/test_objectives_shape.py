@@ -32,9 +32,10 @@ from skvae.objectives import (
     as_objective,
 )
 from skvae.objectives._contract import Shape
-from skvae.priors import Mixture, NoPrior, Normal, StandardNormal
-from skvae.table import Batch, Rows, as_cells
+from skvae.priors import Mixture, NoPrior, Normal, StandardNormal, VampPrior
+from skvae.table import Batch, Batches, Rows, as_cells
 from skvae.training._start import start_linear
+from skvae.training._validation import Validation
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*components carry nothing"),
@@ -719,3 +720,41 @@ def test_objective_has_a_name(name, kind):
 def test_invalid_parameter_is_refused(objective, message):
     with pytest.raises(ValueError, match=message):
         VAETransformer(objective=objective).fit(X)
+
+
+@pytest.mark.parametrize("inner", [NestedDropout(), Denoising()], ids=repr)
+@pytest.mark.parametrize("cls", [FreeBits, MMD, TotalCorrelation])
+def test_what_would_undo_a_changed_model_must_be_inside(cls, inner):
+    with pytest.raises(ValueError, match="must be inside"):
+        VAETransformer(objective=Neighbors(cls(inner)), **TINY).fit(X)
+    right = clone(inner).set_params(base=cls())
+    assert np.isfinite(VAETransformer(objective=right, **TINY).fit(X).loss_curve_).all()
+
+
+def test_number_of_components_is_chosen_with_free_bits():
+    vae = VAETransformer("auto", objective="free_bits", **TINY).fit(X)
+    assert vae.n_components_ >= 1
+
+
+@pytest.mark.parametrize("objective", [MMD(), TotalCorrelation()], ids=repr)
+def test_terms_that_compare_rows_are_validated_in_pieces(objective, monkeypatch):
+    monkeypatch.setattr(type(objective), "most_rows", 20)
+    rows = Rows(as_cells(X), np.arange(60), np.ones(60))
+    batches = Batches.from_rows(rows, None, torch.device("cpu"), 60)
+    validation, seen = Validation(_model(), objective, batches, 60, 1, seed=0), []
+    validation._mean(lambda i, batch: seen.append(len(batch)) or batch.weights)
+    assert seen == [20, 20, 20]
+
+
+def test_given_cells_need_a_posterior():
+    vae = VAETransformer(2, prior=NoPrior(), objective="rae", **TINY).fit(X)
+    with pytest.raises(ValueError, match=r"given=.*requires a prior"):
+        vae.sample(given={0: 1.0})
+
+
+@pytest.mark.parametrize("sampler", ["posterior", VampPrior(3)], ids=repr)
+def test_sampler_that_cannot_be_fitted_is_refused_before_training(sampler, monkeypatch):
+    monkeypatch.setattr("skvae.training._loop.Training.run", lambda *_: 1 / 0)
+    options = {"prior": NoPrior(), "objective": "rae", "sampler": sampler}
+    with pytest.raises(ValueError, match="sampler"):
+        VAETransformer(2, **options, **TINY).fit(X)

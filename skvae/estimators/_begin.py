@@ -100,7 +100,7 @@ def _loss_with_sampler(
     known = begun.architecture.prior, model, batches(train), checked
     _, sampler = fit_sampler("mixture", *known, seed)
     model.prior = sampler or own
-    loss = mean_loss(model, held_out or train, objective)
+    loss = mean_loss(model, held_out or train, objective.bound())
     model.prior = own
     return loss
 

@@ -8,11 +8,13 @@ N_DRAWS = 32
 
 
 def _has_clusters(estimator):
-    if estimator._prior.has_clusters:
+    fitted = vars(estimator).get("_architecture")
+    prior = estimator._prior if fitted is None else fitted.prior
+    if prior.has_clusters:
         return True
     raise AttributeError(
         "predict and predict_proba require a prior with clusters. Got "
-        f"prior={estimator.prior!r}. Use prior='mixture'."
+        f"prior={prior!r}. Use prior='mixture'."
     )
 
 

@@ -29,6 +29,8 @@ def check_sampler(said: str | Prior, prior: Prior) -> None:
             "categories, and other samplers are densities of real numbers. Got "
             f"{said!r}."
         )
+    if not fits:
+        as_sampler(said).check_as_sampler(prior)
 
 
 def fit_sampler(

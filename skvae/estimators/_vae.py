@@ -95,7 +95,7 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         Weight of the KL term [2]_; see :mod:`skvae.schedules` for weights that change
         while training, such as :class:`~skvae.schedules.ControlVAE`, which holds the
         KL term at a target. `"auto"`: 1 - `mean_fraction` with
-        :class:`~skvae.objectives.ELBO`, and 1 with other objectives. If the linear
+        :class:`~skvae.objectives.ELBO` and what is around it, else 1. If the linear
         start is weak (its largest eigenvalue is at most twice its noise), beta rises
         from 0 to that value over the first half of the fit, so that the KL term does
         not switch components off.
@@ -141,7 +141,7 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         with the least loss. With `init="pca"`, if no state beats the linear start, that
         start is fitted to all rows and returned. With a Gaussian likelihood, a standard
         normal prior and complete rows, unless `beta` ends above 1 or is a controller,
-        or a term is added to the bound, a state beats the start only if it also
+        or the objective is not a bound alone, a state beats the start only if it also
         reconstructs held-out rows no worse and gives them a greater density, by more
         than twice what the start is expected to gain from being fitted to all rows.
         With
@@ -463,6 +463,11 @@ class VAETransformer(ClusterMethods, LatentTransformer):
 
     def _draw_given(self, rows, n_samples, random):
         """Return draws of z given cells, (n * n_samples, K), row by row."""
+        if not self.module_.posterior.is_random:
+            raise ValueError(
+                "sample(given=...) requires a prior whose posterior is random. Got "
+                f"prior={self.prior!r}. Use another prior, or leave given out."
+            )
         z, n_different = draw_given(self.module_, as_cells(rows), n_samples, random)
         fewest = int(n_different.min())
         if fewest < LEAST_DIFFERENT * n_samples:

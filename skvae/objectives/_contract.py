@@ -53,6 +53,10 @@ class Objective(BaseEstimator):
     neighborhood : int or None
         Number of nearest neighbors, of which each row of a batch comes with one; None
         where rows come alone.
+    most_rows : int or None
+        Most held-out rows whose terms are computed together, where they compare rows.
+    changes_model : bool
+        Whether the terms are those of another model than the given one.
     orders_components : bool
         Whether components keep the order that training gives them, and are not ordered
         by information.
@@ -65,6 +69,8 @@ class Objective(BaseEstimator):
     is_bound = True
     max_r2_loss: float = math.inf
     neighborhood: int | None = None
+    most_rows: int | None = None
+    changes_model = False
     orders_components = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -183,6 +189,15 @@ class Objective(BaseEstimator):
         """
         return self.resolved(0.0)
 
+    def bound(self) -> "Objective":
+        """Return what is left of the objective for any prior: a bound.
+
+        Returns
+        -------
+        objective : Objective
+        """
+        return self
+
     def default_beta(self, start_is_weak: bool) -> float | Schedule:
         """Return what `beta="auto"` becomes.
 
@@ -229,12 +244,24 @@ class Wrapper(Objective):
     ----------
     base : str or Objective, default="elbo"
         The objective that is changed.
+
+    Attributes
+    ----------
+    goes_inside : bool
+        Whether it computes anew what the base computes of the model, so that it must
+        not be around one that changes the model.
     """
 
     is_bound = False
+    goes_inside = False
 
     def __init__(self, base: str | Objective = "elbo") -> None:
         self.base = base
+
+    @property
+    def changes_model(self) -> bool:  # type: ignore[override]
+        """Whether the terms are those of another model than the given: as the base."""
+        return self._base.changes_model
 
     @property
     def _base(self) -> Objective:
@@ -260,6 +287,11 @@ class Wrapper(Objective):
     def neighborhood(self) -> int | None:  # type: ignore[override]
         """Number of neighbors, of which each row comes with one: that of the base."""
         return self._base.neighborhood
+
+    @property
+    def most_rows(self) -> int | None:  # type: ignore[override]
+        """Most rows whose terms are computed together: as the base."""
+        return self._base.most_rows
 
     @property
     def max_r2_loss(self) -> float:  # type: ignore[override]
@@ -333,6 +365,15 @@ class Wrapper(Objective):
         base = self._base.resolved(mean_fraction, shape)
         return clone(self).set_params(base=base)
 
+    def bound(self) -> Objective:
+        """Return that of the base.
+
+        Returns
+        -------
+        objective : Objective
+        """
+        return self._base.bound()
+
     def default_beta(self, start_is_weak: bool) -> float | Schedule:
         """Return what `beta="auto"` becomes with the base.
 
@@ -347,8 +388,14 @@ class Wrapper(Objective):
         return self._base.default_beta(start_is_weak)
 
     def check(self) -> None:
-        """Raise ValueError where a parameter is invalid."""
+        """Raise ValueError where a parameter is invalid, or the order is."""
         self._base.check()
+        if self.goes_inside and self._base.changes_model:
+            raise ValueError(
+                f"{type(self).__name__} must be inside of what changes the model for "
+                f"its base. Got {self!r}. Change places: put it around 'elbo', and "
+                "the other around it."
+            )
 
 
 class AddedTerm(Wrapper):
@@ -420,7 +467,7 @@ class AddedTerm(Wrapper):
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid, or two terms share a name."""
-        self._base.check()
+        super().check()
         as_weight(self.weight)
         if self.name in self._base.names:
             raise ValueError(

@@ -52,6 +52,8 @@ class Denoising(Wrapper):
     Denoising(noise=0.1)
     """
 
+    changes_model = True
+
     def __init__(self, base: str | Objective = "elbo", noise: float = 0.3) -> None:
         self.base = base
         self.noise = noise

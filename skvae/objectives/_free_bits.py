@@ -56,6 +56,8 @@ class FreeBits(Wrapper):
     FreeBits(nats=0.5)
     """
 
+    goes_inside = True
+
     def __init__(
         self,
         base: str | Objective = "elbo",

@@ -63,6 +63,9 @@ class MMD(AddedTerm):
     """
 
     name = "mmd"
+    goes_inside = True
+    # Each row is compared with each.
+    most_rows: int | None = 1024
 
     def __init__(
         self, base: str | Objective = "elbo", weight: float | Schedule | Weight = 100.0

@@ -32,7 +32,8 @@ class NestedDropout(Wrapper):
         P(b = K) = \rho^{K - 1}
 
     [1]_, section 3.2. The KL term of a row has the first b components too, so that the
-    loss is a mean of those of fits of 1, 2, ..., K components. The components of the
+    loss is a mean of those of fits of 1, 2, ..., K components; with `IWAE`, whose KL
+    term is inside its bound, only the decoder is truncated. The components of the
     fitted model stay in their order. Pass the first k columns of `transform` to
     `inverse_transform` to decode them.
 
@@ -74,6 +75,7 @@ class NestedDropout(Wrapper):
     NestedDropout(rate=0.8)
     """
 
+    changes_model = True
     orders_components = True
 
     def __init__(

@@ -39,7 +39,7 @@ class RAE(Objective):
 
     Notes
     -----
-    `beta` of the estimator does not matter, since there is no divergence. With another
+    `beta` of the estimator must be "auto", since there is no divergence. With another
     prior, rows are decoded at the mean of their posterior.
 
     References

@@ -71,6 +71,9 @@ class TotalCorrelation(AddedTerm):
     """
 
     name = "total_correlation"
+    goes_inside = True
+    # Each row is compared with each.
+    most_rows: int | None = 1024
 
     def __init__(
         self,

@@ -104,7 +104,7 @@ class CategoricalLatents(Prior):
     See Also
     --------
     NormalAndCategorical : The posteriors that go with it.
-    Mixture : Clusters of z, fitted after training.
+    Mixture : Normal clusters of z, whose fractions are learned.
 
     Notes
     -----

@@ -89,6 +89,19 @@ class AggregatePosterior(Prior):
         n_rows = 1 if isinstance(self.n_rows, str) else self.n_rows
         return AggregatePosteriorModel(n_components, n_rows)
 
+    def check_as_sampler(self, prior: Prior) -> None:
+        """Raise ValueError where posteriors are not normal.
+
+        Parameters
+        ----------
+        prior : Prior
+        """
+        if not prior.posterior.is_normal:
+            raise ValueError(
+                "sampler='posterior' requires a prior whose posterior is normal. Got "
+                f"prior={prior!r}. Use sampler='mixture'."
+            )
+
     def fitted(
         self, train: Aggregate, held_out: Aggregate, seed: int
     ) -> tuple[Prior, PriorModel]:
@@ -104,18 +117,8 @@ class AggregatePosterior(Prior):
         -------
         spec : AggregatePosterior
         model : PriorModel
-
-        Raises
-        ------
-        ValueError
-            If the posteriors are not normal.
         """
         self._validate_params()
-        if not train.posterior.is_normal:
-            raise ValueError(
-                "sampler='posterior' requires a prior whose posterior is normal. Got "
-                f"{type(train.posterior).__name__}. Use sampler='mixture'."
-            )
         most = MOST_ROWS if isinstance(self.n_rows, str) else self.n_rows
         n_rows = min(most, train.n_rows)
         spec = AggregatePosterior(n_rows)

@@ -232,7 +232,8 @@ class Point(Posterior):
         """Raise ValueError: there is no density."""
         raise ValueError(
             "Densities and draws require a prior whose posterior is random. Got one of "
-            "a plain autoencoder. Use another prior, or AutoencoderTransformer."
+            "a plain autoencoder. Use another prior, objective='rae', or "
+            "AutoencoderTransformer."
         )
 
     def mean(self, outputs: Tensor) -> Tensor:

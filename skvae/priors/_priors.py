@@ -141,6 +141,15 @@ class Prior(BaseEstimator):
         n_components : int or "auto"
         """
 
+    def check_as_sampler(self, prior: "Prior") -> None:
+        """Raise ValueError where it cannot be fitted to z after training.
+
+        Parameters
+        ----------
+        prior : Prior
+            The prior that the model is trained with.
+        """
+
     def build(self, n_components: int) -> PriorModel:
         """Return a model of p(z).
 

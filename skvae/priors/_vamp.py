@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from skvae._sklearn import Interval
-from skvae.priors._aggregate import Aggregate
 from skvae.priors._posterior import NormalParts
 from skvae.priors._priors import Prior, PriorModel
 from skvae.priors._rows import some_rows
@@ -107,20 +106,12 @@ class VampPrior(Prior):
         self._validate_params()
         return VampPriorModel(n_components, self.n_pseudo_inputs)
 
-    def fitted(
-        self, train: Aggregate, held_out: Aggregate, seed: int
-    ) -> tuple[Prior, PriorModel]:
+    def check_as_sampler(self, prior: Prior) -> None:
         """Raise ValueError: pseudo-inputs are learned with the model alone.
 
         Parameters
         ----------
-        train, held_out : Aggregate
-        seed : int
-
-        Raises
-        ------
-        ValueError
-            Always.
+        prior : Prior
         """
         raise ValueError(
             "VampPrior can only be a prior: its pseudo-inputs are learned with the "

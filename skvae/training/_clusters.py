@@ -22,7 +22,7 @@ SHARPNESS = 0.3
 distributions. Smaller ones let more rows change their cluster."""
 
 LEAST_VARIANCE = 1e-6
-"""What is added to variances within clusters, relative to their sum."""
+"""What is added to variances within clusters, relative to the sum of all."""
 
 
 class Points(NamedTuple):
@@ -99,18 +99,22 @@ def clustered_axes(model: Model, rows: Rows) -> PrincipalAxes:
     for n_categories in model.posterior.categories:
         found, rest = rest.clustered(n_categories)
         centers.append(found)
-    within, stacked = rest.covariance(), np.concatenate(centers)
+    whole, within = points.covariance(), rest.covariance()
+    stacked = np.concatenate(centers)
     n_real = model.posterior.n_real(model.n_components)
     values, vectors = (a[..., ::-1][..., :n_real] for a in np.linalg.eigh(within))
-    ridge = LEAST_VARIANCE * np.trace(within) * np.eye(len(within))
-    directions = SHARPNESS * np.linalg.solve(within + ridge, stacked.T).T
+    # Relative to that of all rows: clusters may leave nothing.
+    least = max(LEAST_VARIANCE * np.trace(whole), np.finfo(float).tiny)
+    directions = (
+        SHARPNESS * np.linalg.solve(within + least * np.eye(len(within)), stacked.T).T
+    )
     clusters = Clusters(
         centers=stacked @ axes.vectors.T,
         directions=directions @ axes.vectors.T,
         offsets=-0.5 * (directions * stacked).sum(1),
-        variance=float(np.linalg.eigvalsh(points.covariance())[-1]),
+        variance=float(np.linalg.eigvalsh(whole).max(initial=0.0)),
     )
-    left = points.covariance() - within
+    left = whole - within
     explained = np.einsum("ja,ab,jb->j", axes.vectors, left, axes.vectors)
     return PrincipalAxes(
         center=axes.center,

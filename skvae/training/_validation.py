@@ -56,8 +56,10 @@ class Validation:
     @torch.inference_mode()
     def _mean(self, function: Callable[[int, Batch], Tensor]) -> Tensor:
         """Return the weighted mean over rows of function(chunk, batch), (..., B)."""
-        chunks = enumerate(self.rows.in_order(self.n_rows))
-        sums = [function(i, b).double() @ b.weights.double() for i, b in chunks]
+        most = self.objective.most_rows or self.n_rows
+        batches = self.rows.in_order(self.n_rows)
+        pieces = enumerate(piece for batch in batches for piece in batch.split(most))
+        sums = [function(i, b).double() @ b.weights.double() for i, b in pieces]
         return torch.stack(sums).sum(0) / self.n_rows
 
     def _terms(self, chunk: int, batch: Batch) -> Any:
