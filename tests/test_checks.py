@@ -252,7 +252,9 @@ def test_invalid_weights_are_refused(weights, message):
 
 
 def test_latent_array_of_the_wrong_width_is_refused(vae):
-    with pytest.raises(ValueError, match=r"must have 2 columns.*Got 3.*transform"):
+    with pytest.raises(
+        ValueError, match=r"must have at most 2 columns.*Got 3.*transform"
+    ):
         vae.inverse_transform(X)
 
 
