@@ -106,19 +106,6 @@ def standardized(name):
     return (X - X.mean(axis=0)) / np.where(scale > 0.0, scale, 1.0), y
 
 
-def images(name):
-    """Return training and test images as rows of intensities in [0, 1]."""
-    stored = arrays(name)
-    pairs = (stored[key] for key in BOTH)
-    return tuple(x.reshape(len(x), -1).astype(np.float32) / 255 for x in pairs)
-
-
-def binary_images():
-    """Return training and test rows of MNIST whose pixels were drawn once."""
-    stored = arrays("mnist_binarized_larochelle")
-    return tuple(stored[key].astype(np.float32) for key in BOTH)
-
-
 @lru_cache(maxsize=2)
 def split(name, seed, max_rows=None):
     """Return training and test rows and classes, by name.

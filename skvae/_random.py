@@ -5,6 +5,8 @@ processes, repeats the same numbers, and no generator has to be saved. The globa
 generators of Python, NumPy and torch are neither read nor advanced.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
 
@@ -83,3 +85,20 @@ def generator_from(noise: torch.Tensor, stream: Stream) -> torch.Generator:
     """Return a generator that follows from numbers that were drawn for a batch."""
     state = hash(float(noise.detach().double().sum()))
     return generator(state & _MASK, stream, device=noise.device)
+
+
+@contextmanager
+def seeded_layers(seed: int) -> Iterator[None]:
+    """Seed torch's global generator, for layers that draw from it, and put it back.
+
+    Layers are made on the CPU, and can be trained.
+    """
+    with (
+        torch.random.fork_rng(devices=[]),
+        torch.device("cpu"),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
+        # Those of other devices, which it would seed too, are not put back.
+        torch.default_generator.manual_seed(seed)
+        yield

@@ -144,11 +144,10 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         or the objective is not a bound alone, a state beats the start only if it also
         reconstructs held-out rows no worse and gives them a greater density, by more
         than twice what the start is expected to gain from being fitted to all rows.
-        With
-        :class:`~skvae.objectives.Neighbors` it must explain at least as much of their
-        variance, less `max_r2_loss`. Without early stopping, or with
-        fewer than 10 distinct rows, training stops by the training loss, and the model
-        of the last epoch is returned.
+        With :class:`~skvae.objectives.Neighbors` it must explain at least as much of
+        their variance, less `max_r2_loss`. Without early stopping, or with fewer than
+        10 distinct rows, training stops by the training loss, and the model of the last
+        epoch is returned.
     validation_fraction : "auto" or float, default="auto"
         Fraction of the distinct rows to hold out, in (0, 1). `"auto"`: 200 rows, but
         at least 0.1 and at most 0.2 of them. The choice depends on the rows alone: they

@@ -3,13 +3,13 @@
 import copy
 import inspect
 import pickle
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from skvae._random import seeded_layers
 from skvae.networks._contract import Network
 from skvae.networks._perceptron import Perceptron
 from skvae.networks._trial import Trial
@@ -17,24 +17,6 @@ from skvae.networks._trial import Trial
 Function = Callable[[int, int], nn.Module]
 
 EXAMPLE = "def make(n_in, n_out): return nn.Sequential(...)"
-
-
-@contextmanager
-def seeded(random: torch.Generator) -> Iterator[None]:
-    """Seed torch's global generator from another one, and put it back after.
-
-    Layers are made on the CPU, and in this context only.
-    """
-    with (
-        torch.random.fork_rng(devices=[]),
-        torch.device("cpu"),
-        torch.inference_mode(False),
-        torch.enable_grad(),
-    ):
-        seed = torch.randint(2**62, (), generator=random)
-        # Those of other devices, which it would seed too, are not put back.
-        torch.default_generator.manual_seed(int(seed))
-        yield
 
 
 def name_of(function: Function) -> str:
@@ -137,7 +119,8 @@ class UserNetwork(Network):
         """
         name = name_of(self.function)
         self._check_signature(name)
-        with seeded(random):
+        seed = torch.randint(2**62, (), generator=random)
+        with seeded_layers(int(seed)):
             module = self.function(n_in, n_out)
             if not isinstance(module, nn.Module):
                 raise ValueError(

@@ -1,8 +1,8 @@
 """The contract of objectives, and terms that are added to one."""
 
 import math
-from collections.abc import Callable, Mapping
-from numbers import Integral, Real
+from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -211,23 +211,6 @@ class Objective(BaseEstimator):
         beta : float or Schedule
         """
         return 1.0
-
-    def require(
-        self, name: str, is_valid: Callable[[Any], bool], said: str, kind: Any = Real
-    ) -> None:
-        """Raise ValueError unless a parameter is a number that is valid.
-
-        Parameters
-        ----------
-        name : str
-        is_valid : callable
-        said : str
-            What the number must be.
-        kind : type, default=Real
-        """
-        value = getattr(self, name)
-        if not (isinstance(value, kind) and is_valid(value)):
-            raise ValueError(f"{name} of {self!r} must be {said}. Got {value!r}.")
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid."""
@@ -502,7 +485,7 @@ def single(noise: Tensor) -> Tensor:
     return noise[0] if len(noise) == 1 else noise
 
 
-def shares(batch: Batch) -> Tensor:
-    """Return the share of each row in the sample weights of a batch, (B,)."""
+def fractions(batch: Batch) -> Tensor:
+    """Return the fraction of a batch's sample weights that is each row's, (B,)."""
     weights = torch.ones_like(batch.x[:, 0]) if batch.weights is None else batch.weights
     return weights / weights.sum()

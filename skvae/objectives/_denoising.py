@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from skvae._model import Model
 from skvae._random import Stream, generator_from
 from skvae.objectives._contract import OBJECTIVES, Objective, Terms, Wrapper
+from skvae.schedules import require
 from skvae.table import Batch
 
 
@@ -79,7 +80,7 @@ class Denoising(Wrapper):
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid."""
         super().check()
-        self.require("noise", lambda noise: noise >= 0, "a number of at least 0")
+        require(self, "noise", lambda noise: noise >= 0, "a number of at least 0")
 
 
 class _Noisy(nn.Module):

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from skvae._model import Model
-from skvae.objectives._contract import OBJECTIVES, Objective, Terms, Wrapper, shares
+from skvae.objectives._contract import OBJECTIVES, Objective, Terms, Wrapper, fractions
+from skvae.schedules import require
 from skvae.table import Batch
 
 
@@ -83,13 +84,13 @@ class FreeBits(Wrapper):
         """
         terms = self._base.terms(model, batch, noise)
         parts = {"row": _together, "component": _per_component}
-        kl = shares(batch) @ parts[self.per](terms["kl"], model, batch)
+        kl = fractions(batch) @ parts[self.per](terms["kl"], model, batch)
         return {**terms, "kl": kl.clamp_min(self.nats).sum()}
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid, or nothing is to be free."""
         super().check()
-        self.require("nats", lambda nats: nats >= 0, "a number of at least 0")
+        require(self, "nats", lambda nats: nats >= 0, "a number of at least 0")
         if self.per not in ("component", "row"):
             raise ValueError(
                 f"per of {self!r} must be 'component' or 'row'. Got {self.per!r}."

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from skvae._model import Model
-from skvae.objectives._contract import OBJECTIVES, AddedTerm, Objective, shares
+from skvae.objectives._contract import OBJECTIVES, AddedTerm, Objective, fractions
 from skvae.schedules import Schedule, Weight
 from skvae.table import Batch
 
@@ -91,7 +91,7 @@ class MMD(AddedTerm):
         y = model.prior.draw_from(noise[0])
         across = _kernel(z, y)
         gaps = _kernel(z, z) + _kernel(y, y) - across - across.T
-        pairs = torch.outer(shares(batch), shares(batch)).fill_diagonal_(0.0)
+        pairs = torch.outer(fractions(batch), fractions(batch)).fill_diagonal_(0.0)
         total = pairs.sum()
         return (pairs * gaps).sum() / torch.where(total > 0.0, total, 1.0)
 

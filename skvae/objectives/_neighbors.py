@@ -12,7 +12,7 @@ from torch import Tensor
 from skvae._model import Model
 from skvae.objectives._contract import OBJECTIVES, AddedTerm, Objective, Shape
 from skvae.objectives._contrast import Contrasted, contrasts, gradient_of
-from skvae.schedules import Schedule, Weight
+from skvae.schedules import Schedule, Weight, require
 from skvae.table import Batch
 
 WEIGHT_PER_COLUMN, LEAST_WEIGHT = 0.25, 1.0
@@ -166,11 +166,11 @@ class Neighbors(AddedTerm):
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid, or two terms share a name."""
-        self.require("n_neighbors", lambda n: n >= 1, "a positive integer", Integral)
-        self.require("max_r2_loss", lambda loss: loss >= 0, "at least 0")
+        require(self, "n_neighbors", lambda n: n >= 1, "a positive integer", Integral)
+        require(self, "max_r2_loss", lambda loss: loss >= 0, "at least 0")
         if not _is_auto(self.width):
             said = "'auto' or a number above 0"
-            self.require("width", lambda w: 0 < w < math.inf, said)
+            require(self, "width", lambda w: 0 < w < math.inf, said)
         if _is_auto(self.weight):
             clone(self).set_params(weight=1.0).check()
         else:

@@ -13,9 +13,10 @@ from skvae.objectives._contract import (
     Shape,
     Terms,
     Wrapper,
-    shares,
+    fractions,
 )
 from skvae.priors import Posterior, PriorModel
+from skvae.schedules import require
 from skvae.table import Batch
 
 GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
@@ -98,7 +99,7 @@ class NestedDropout(Wrapper):
         terms : dict of str to Tensor of shape (B,) or ()
         """
         kept = self._kept(len(batch), noise)
-        decoder = _Truncated(model.decoder, kept, shares(batch))
+        decoder = _Truncated(model.decoder, kept, fractions(batch))
         prior = _TruncatedPrior(model.prior, kept)
         view = model.with_parts(decoder=decoder, prior=prior)
         return self._base.terms(view, batch, noise)
@@ -137,7 +138,7 @@ class NestedDropout(Wrapper):
         super().check()
         if self.rate != "auto":
             said = "'auto' or a number in [0, 1]"
-            self.require("rate", lambda rate: 0 <= rate <= 1, said)
+            require(self, "rate", lambda rate: 0 <= rate <= 1, said)
 
 
 def _rate(n_components: int) -> float:
@@ -148,12 +149,12 @@ def _rate(n_components: int) -> float:
 class _Truncated(nn.Module):
     """A decoder to which components that a row does not keep are at their mean."""
 
-    def __init__(self, decoder: nn.Module, kept: Tensor, shares: Tensor) -> None:
+    def __init__(self, decoder: nn.Module, kept: Tensor, fractions: Tensor) -> None:
         super().__init__()
-        self.decoder, self.kept, self.shares = decoder, kept, shares
+        self.decoder, self.kept, self.fractions = decoder, kept, fractions
 
     def forward(self, z: Tensor) -> Tensor:
-        mean = (self.shares[:, None] * z).sum(-2, keepdim=True)
+        mean = (self.fractions[:, None] * z).sum(-2, keepdim=True)
         return self.decoder(torch.where(self.kept, z, mean))
 
 

@@ -12,9 +12,9 @@ from skvae.objectives._contract import (
     AddedTerm,
     Objective,
     Shape,
-    shares,
+    fractions,
 )
-from skvae.schedules import Schedule, Weight
+from skvae.schedules import Schedule, Weight, require
 from skvae.table import Batch
 
 
@@ -102,18 +102,18 @@ class TotalCorrelation(AddedTerm):
         outputs = model.encode(batch)
         z = model.posterior.draw(outputs, noise[0])
         each = model.posterior.log_prob_per_component(outputs, z[:, None])
-        log_shares = self._shares(batch).log()
-        joint = torch.logsumexp(log_shares + each.sum(-1), dim=1)
-        single = torch.logsumexp(log_shares[..., None] + each, dim=1)
+        log_fractions = self._fractions(batch).log()
+        joint = torch.logsumexp(log_fractions + each.sum(-1), dim=1)
+        single = torch.logsumexp(log_fractions[..., None] + each, dim=1)
         return joint - single.sum(-1)
 
-    def _shares(self, batch: Batch) -> Tensor:
+    def _fractions(self, batch: Batch) -> Tensor:
         """Return how much row j counts in the density at a draw of row i, (B, B)."""
         if len(batch) == 1:
             return torch.ones_like(batch.x[:, :1])
         n_rows = len(batch) if isinstance(self.n_rows, str) else self.n_rows
         own = torch.eye(len(batch), device=batch.x.device, dtype=batch.x.dtype)
-        others = shares(batch) * (1.0 - own)
+        others = fractions(batch) * (1.0 - own)
         return own / n_rows + (1.0 - 1.0 / n_rows) * others / others.sum(1, True)
 
     def resolved(self, mean_fraction: float, shape: Shape | None = None) -> Objective:
@@ -139,7 +139,7 @@ class TotalCorrelation(AddedTerm):
         super().check()
         if self.n_rows != "auto":
             said = "'auto' or an integer above 1"
-            self.require("n_rows", lambda n: n > 1, said, Integral)
+            require(self, "n_rows", lambda n: n > 1, said, Integral)
 
 
 OBJECTIVES["total_correlation"] = TotalCorrelation

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._random import seeded_layers
 from skvae._sklearn import Interval
 from skvae.priors._aggregate import Aggregate
 from skvae.priors._priors import Prior, PriorModel
@@ -118,10 +119,7 @@ class Flow(Prior):
 
     def build(self, n_components: int) -> FlowModel:
         self._validate_params()
-        # Layers start at numbers of torch's own generator, which is left as it was.
-        with torch.random.fork_rng(devices=[]):
-            # Those of other devices, which it would seed too, are not put back.
-            torch.default_generator.manual_seed(0)
+        with seeded_layers(0):
             return FlowModel(n_components, self.n_transforms, self.n_units)
 
     def fitted(

@@ -64,19 +64,19 @@ class VampPriorModel(PriorModel):
 class VampPrior(Prior):
     r"""A mixture of the posteriors of pseudo-inputs, which are learned.
 
-    .. math:: p(z) = \tfrac1K \sum_k q(z \mid u_k)
+    .. math:: p(z) = \tfrac1C \sum_c q(z \mid u_c)
 
-    with K inputs :math:`u_k` of the encoder that are learned with the model ([1]_,
+    with C inputs :math:`u_c` of the encoder that are learned with the model ([1]_,
     equations 9 and 10): of all priors the aggregate posterior of the training rows
-    gives the greatest bound, and this one can come close to it at the cost of K more
-    rows in the encoder at each step. Training starts at K training rows; if there are
+    gives the greatest bound, and this one can come close to it at the cost of C more
+    rows in the encoder at each step. Training starts at C training rows; if there are
     fewer, some are there more than once. The divergence is estimated, and not known per
     component.
 
     Parameters
     ----------
     n_pseudo_inputs : int, default=500
-        Number of pseudo-inputs, K.
+        Number of pseudo-inputs, C.
 
     See Also
     --------

@@ -23,6 +23,7 @@ from skvae.schedules._schedules import (
 from skvae.schedules._weights import Progress as Progress
 from skvae.schedules._weights import Weight
 from skvae.schedules._weights import as_weight as as_weight
+from skvae.schedules._weights import require as require
 
 __all__ = [
     "GECO",

@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
-from skvae.schedules._weights import Weight
+from skvae.schedules._weights import Weight, require
 
 N_SMOOTHED, FRACTION_SMOOTHED = 10.0, 0.02
 """Steps over which errors are averaged: so many, and this fraction of those taken."""
@@ -15,7 +14,7 @@ GAIN, N_DELAYED = 16.0, 100.0
 error: however long a fit is, that is as fast as late steps change its average."""
 
 PROPORTIONAL = 4.0
-"""Part of the logarithm of the weight that follows the error without delay."""
+"""How many times the error moves the logarithm of the weight, without delay."""
 
 MOST, MOST_BACK, BACK = 0.1, 0.5, 3.0
 """Errors count up to the first. A model follows a weight with a delay, in which the
@@ -31,16 +30,10 @@ def _clipped(value: float, most: float) -> float:
     return min(most, max(-most, value))
 
 
-def _require(weight: Weight, name: str, is_valid: Any, said: str) -> None:
-    value = getattr(weight, name)
-    if not isinstance(value, Real) or not is_valid(value):
-        raise ValueError(f"{name} of {weight!r} must be {said}. Got {value!r}.")
-
-
 def _check_bounds(weight: Any) -> None:
-    _require(weight, "most", lambda v: 0 < v < math.inf, "a number above 0")
+    require(weight, "most", lambda v: 0 < v < math.inf, "a number above 0")
     said = f"a number above 0 and at most most={weight.most!r}"
-    _require(weight, "least", lambda v: 0 < v <= weight.most, said)
+    require(weight, "least", lambda v: 0 < v <= weight.most, said)
 
 
 def _mean_of(weight: Any, name: str, means: Mapping[str, float]) -> float:
@@ -177,7 +170,7 @@ class ControlVAE(_Held):
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid."""
         said = "a number above 0, in nats per row"
-        _require(self, "target", lambda v: 0 < v < math.inf, said)
+        require(self, "target", lambda v: 0 < v < math.inf, said)
         _check_bounds(self)
 
 
@@ -271,7 +264,7 @@ class GECO(_Held):
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid."""
-        _require(self, "target", math.isfinite, "a finite number, in nats per row")
+        require(self, "target", math.isfinite, "a finite number, in nats per row")
         _check_bounds(self)
 
 
@@ -358,7 +351,7 @@ class StallDecay(Weight):
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid."""
-        _require(self, "factor", lambda v: 0 < v < 1, "a number in (0, 1)")
+        require(self, "factor", lambda v: 0 < v < 1, "a number in (0, 1)")
         said = "a positive integer"
-        _require(self, "patience", lambda v: v > 0 and int(v) == v, said)
+        require(self, "patience", lambda v: v > 0 and int(v) == v, said)
         _check_bounds(self)

@@ -1,13 +1,26 @@
 """Weights of the terms of a loss: the contract, and schedules as weights."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any
 
 from sklearn.base import BaseEstimator
 
 from skvae.schedules._schedules import Constant, Schedule, checked
+
+
+def require(
+    spec: BaseEstimator,
+    name: str,
+    is_valid: Callable[[Any], bool],
+    said: str,
+    kind: Any = Real,
+) -> None:
+    """Raise ValueError unless a parameter of a spec is a number that is valid."""
+    value = getattr(spec, name)
+    if not (isinstance(value, kind) and is_valid(value)):
+        raise ValueError(f"{name} of {spec!r} must be {said}. Got {value!r}.")
 
 
 class Progress(float):  # numpydoc ignore=PR02
