@@ -122,7 +122,7 @@ def test_manifold_ticks_name_latent_values_at_cell_centers():
     expected = ["-1.8", "-0.5", "0.0", "0.5", "1.8"]
     assert labels(display.ax_.get_xticklabels()) == expected
     assert labels(display.ax_.get_yticklabels()) == expected
-    assert display.ax_.get_ylabel() == "ramp1"
+    assert display.ax_.get_ylabel() == "component 1"
 
 
 def test_manifold_lines_lie_in_their_cells_on_one_scale():

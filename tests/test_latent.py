@@ -462,8 +462,8 @@ def test_a_display_has_a_row_of_images_for_each_component(vae):
     nearest = [np.abs(np.linspace(-1, 1, 5) - z[k]).argmin() for k in range(2)]
     assert_allclose(marked, [[nearest[1] + 0.03, 0.03], [nearest[0] + 0.03, 1.03]])
     assert [t.get_text() for t in ax.get_yticklabels()] == [
-        "vaetransformer1\n\N{MINUS SIGN}1 to 1",
-        "vaetransformer0\n\N{MINUS SIGN}1 to 1",
+        "component 1\n\N{MINUS SIGN}1 to 1",
+        "component 0\n\N{MINUS SIGN}1 to 1",
     ]
 
 
@@ -523,7 +523,7 @@ def test_a_display_takes_axes_and_components(vae):
     )
     assert display.axes_[0].tolist() == axes.tolist()
     assert display.lines_[0][0].get_color() == "red"
-    assert {ax.get_xlabel() for ax in axes} == {"vaetransformer1"}
+    assert {ax.get_xlabel() for ax in axes} == {"component 1"}
     with pytest.raises(ValueError, match=r"2 x 4 matplotlib Axes.* Got .* of 3"):
         TraversalDisplay.from_estimator(vae, X[:1], ax=axes)
 

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvae.displays._cells import check_image_shape
 
-LATENT_NAMES = ("latent 0", "latent 1")
+LATENT_NAMES = ("component 0", "component 1")
 """What the axes of a latent space are called if nothing else is said."""
 
 
@@ -55,10 +55,20 @@ def choose_components(estimator, components, n_components):
             f"Got {components!r}."
         )
     chosen = [int(k) for k in chosen]
+    names = _given_names(estimator)
+    return chosen, [names.get(k, f"component {k}") for k in chosen]
+
+
+def _given_names(estimator):
+    """Return the names of components by number, unless they say no more than that.
+
+    scikit-learn's transformers make up names of their class and the number.
+    """
     if not hasattr(estimator, "get_feature_names_out"):
-        return chosen, [f"latent {k}" for k in chosen]
-    names = estimator.get_feature_names_out()
-    return chosen, [str(names[k]) for k in chosen]
+        return {}
+    names = dict(enumerate(map(str, estimator.get_feature_names_out())))
+    stems = {name.removesuffix(str(k)) for k, name in names.items()}
+    return {} if len(stems) == 1 else names
 
 
 def check_count(name, value):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skvae.displays._checks import check_axes
-from skvae.displays._latent import COLORS
+from skvae.displays._classes import COLORS
 from skvae.inspection import RowComparison, compare_rows
 
 MOST_NAMES = 20

@@ -5,15 +5,13 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.displays._checks import LATENT_NAMES, check_ax, choose_components, dense
+from skvae.displays._classes import COLORS, GRAY, classes_of
 
-COLORS = np.array(
-    "#3f90da #ffa90e #bd1f01 #94a4a2 #832db6 "
-    "#a96b59 #e76300 #b9ac70 #717581 #92dadd".split()
-)
-"""The ten colors of Petroff (2021), "Accessible color sequences for data
-visualization": chosen to be distinguishable with any kind of color vision."""
+CENTRAL = (0.5, 99.5)
+"""Percentiles of a component that the axes always reach over."""
 
-_MAX_CLASSES = 20
+MOST_SPREAD = 5.0
+"""Axes reach over all rows if that takes at most so many times the central range."""
 
 
 class LatentDisplay:
@@ -22,7 +20,10 @@ class LatentDisplay:
     Two components make a scatter plot. One component makes a histogram, or, where
     `y` is continuous, a scatter plot of `y` against it. Labels that are not numbers,
     or at most 20 different whole numbers, are classes and get a legend; any other
-    `y` gets a colorbar.
+    `y` gets a colorbar. Ordered categories keep their order, and are colored by it.
+    Rare classes are drawn last, missing labels and all but the 19 most frequent of many
+    classes in gray. Rows far from all others are left outside of the axes, which say
+    how many.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ class LatentDisplay:
         Latent coordinates.
     y : array-like of shape (n_samples,), default=None
         Labels or values to color by.
-    names : sequence of str, default=("latent 0", "latent 1")
+    names : sequence of str, default=("component 0", "component 1")
         The axis labels.
 
     Attributes
@@ -40,7 +41,7 @@ class LatentDisplay:
     scatter_ : matplotlib PathCollection or None
         The points; None where a histogram is drawn.
     legend_ : matplotlib Legend or None
-        The legend of the classes.
+        The legend of the classes, whose title is the name of `y`, if it has one.
     colorbar_ : matplotlib Colorbar or None
         The colorbar of a continuous `y`.
 
@@ -56,7 +57,7 @@ class LatentDisplay:
     >>> X, y = load_iris(return_X_y=True)
     >>> display = LatentDisplay.from_estimator(PCA(2).fit(X), X, y)
     >>> display.ax_.get_xlabel()
-    'pca0'
+    'component 0'
     """
 
     def __init__(self, latent, *, y=None, names=LATENT_NAMES):
@@ -105,16 +106,23 @@ class LatentDisplay:
             Where to draw; a new figure by default.
         **kwargs : dict
             Passed to `matplotlib.axes.Axes.scatter`, or to `hist` for a histogram.
+            `cmap` also colors classes.
 
         Returns
         -------
         display : LatentDisplay
             This display.
         """
-        y, classes = None, None
+        kwargs = dict(kwargs)
+        y = classes = None
         if self.y is not None:
             check_consistent_length(self.latent, self.y)
-            y, classes = _codes(column_or_1d(self.y))
+            y = column_or_1d(self.y)
+            classes = classes_of(
+                self.y if hasattr(self.y, "dtype") else y, kwargs.get("cmap")
+            )
+        if classes is not None:
+            kwargs.pop("cmap", None)
         self.ax_ = check_ax(ax)
         self.figure_ = self.ax_.figure
         self.scatter_ = self.legend_ = self.colorbar_ = None
@@ -123,66 +131,95 @@ class LatentDisplay:
             self.ax_.set_ylabel(self.names[1])
             self._scatter(self.latent[:, 1], y, classes, kwargs)
         elif y is not None and classes is None:
-            self.ax_.set_ylabel("y")
+            self.ax_.set_ylabel(self._name_of_y() or "y")
             self._scatter(y, None, None, kwargs)
         else:
             self.ax_.set_ylabel("number of rows")
-            self._histogram(y, classes, kwargs)
+            self._histogram(classes, kwargs)
         return self
+
+    def _name_of_y(self):
+        name = getattr(self.y, "name", None)
+        return None if name is None else str(name)
 
     def _scatter(self, vertical, y, classes, kwargs):
         # Many rows need small points, or those drawn last hide the others.
-        size = np.clip(20_000 / max(len(vertical), 1), 2, 30)
+        n_rows = len(vertical)
+        size = np.clip(20_000 / max(n_rows, 1), 2, 30)
         style = {"s": size, "linewidths": 0, "c": COLORS[:1] if y is None else y}
+        points = np.column_stack((self.latent[:, 0], vertical))
         if classes is not None:
-            style["c"] = self._add_legend(classes)[y]
-        self.scatter_ = self.ax_.scatter(self.latent[:, 0], vertical, **style | kwargs)
+            self._add_legend(classes)
+            style["c"] = classes.colors[classes.codes]
+        elif y is not None:
+            # A missing value has no color, but a place.
+            style |= {"cmap": _with_gray(kwargs.pop("cmap", None))}
+            style |= {"plotnonfinite": True}
+        style |= kwargs
+        if classes is not None:
+            order = classes.order()
+            points = points[order]
+            style = {name: _ordered(value, order) for name, value in style.items()}
+        self.scatter_ = self.ax_.scatter(*points.T, **style)
+        self._set_limits(points)
         if y is not None and classes is None:
-            self.colorbar_ = self.figure_.colorbar(self.scatter_, ax=self.ax_)
+            self.colorbar_ = self.figure_.colorbar(
+                self.scatter_, ax=self.ax_, label=self._name_of_y()
+            )
 
-    def _histogram(self, y, classes, kwargs):
+    def _set_limits(self, points):
+        """Reach over all points, or over most where few are far from them."""
+        finite = points[np.isfinite(points).all(axis=1)]
+        if not len(finite):
+            return
+        low, high = np.percentile(finite, CENTRAL, axis=0)
+        middle, reach = (low + high) / 2.0, (high - low) * MOST_SPREAD / 2.0
+        is_far = (np.abs(finite - middle) > reach) & (high > low)
+        if not is_far.any():
+            return
+        near = finite[~is_far.any(axis=1)]
+        margin = 0.05 * np.ptp(near, axis=0)
+        for j, limit in enumerate((self.ax_.set_xlim, self.ax_.set_ylim)):
+            limit(near[:, j].min() - margin[j], near[:, j].max() + margin[j])
+        n_far = len(finite) - len(near)
+        text = f"{n_far} row{'s' * (n_far > 1)} outside of the axes"
+        self.ax_.set_title(text, fontsize="small", loc="right")
+
+    def _histogram(self, classes, kwargs):
         latent = self.latent[:, 0]
         style = {"bins": 40, "color": COLORS[0]}
         if classes is not None:
-            latent = [latent[y == code] for code in range(len(classes))]
-            style |= {"color": list(self._add_legend(classes)), "stacked": True}
+            self._add_legend(classes)
+            latent = [latent[classes.codes == k] for k in range(len(classes.names))]
+            style |= {"color": list(classes.colors), "stacked": True}
         self.ax_.hist(latent, **style | kwargs)
 
     def _add_legend(self, classes):
-        """Name the classes; return their colors."""
+        """Name the classes."""
         from matplotlib.lines import Line2D
 
-        colors = _class_colors(len(classes))
-        dots = [Line2D([], [], color=c, marker="o", linestyle="") for c in colors]
+        style = {"marker": "o", "linestyle": ""}
+        dots = [Line2D([], [], color=color, **style) for color in classes.colors]
         self.legend_ = self.ax_.legend(
             dots,
-            [str(label) for label in classes],
+            classes.names,
+            title=self._name_of_y(),
             loc="center left",
             bbox_to_anchor=(1.0, 0.5),
-            ncols=-(-len(classes) // 20),
             frameon=False,
             handletextpad=0.1,
-            columnspacing=0.8,
         )
-        return colors
 
 
-def _codes(y):
-    """Return class codes and classes, or `y` and None where `y` is continuous."""
-    if y.dtype.kind not in "biuf":
-        classes, codes = np.unique(y.astype(str), return_inverse=True)
-        return codes, classes
-    classes, codes = np.unique(y, return_inverse=True)
-    whole = np.isfinite(classes).all() and np.array_equal(classes, classes.round())
-    if len(classes) > _MAX_CLASSES or not whole:
-        return y, None
-    return codes, classes.astype(int) if y.dtype.kind == "f" else classes
+def _with_gray(cmap):
+    """Return a map of colors that is gray where there is no value."""
+    import matplotlib as mpl
+
+    known = mpl.colormaps.get_cmap(cmap)
+    return known.with_extremes(bad=GRAY)
 
 
-def _class_colors(n_classes):
-    """Return one color per class, as unlike one another as their number allows."""
-    if n_classes <= len(COLORS):
-        return COLORS[:n_classes]
-    from matplotlib import colormaps
-
-    return colormaps["turbo"](np.linspace(0, 1, n_classes))
+def _ordered(value, order):
+    """Return what belongs to rows in another order of the rows."""
+    belongs = np.ndim(value) in (1, 2) and len(value) == len(order)
+    return np.asarray(value)[order] if belongs else value

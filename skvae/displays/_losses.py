@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.displays._checks import check_axes
-from skvae.displays._latent import COLORS
+from skvae.displays._classes import COLORS
 
 _STYLES = {
     "loss": {"color": COLORS[0], "label": "training rows"},

@@ -31,7 +31,7 @@ class ManifoldDisplay:
         Latent coordinate of each row; None where one component makes one row.
     image_shape : tuple of int, default=None
         ``(height, width)``, or ``(height, width, 3)`` for colors.
-    names : sequence of str, default=("latent 0", "latent 1")
+    names : sequence of str, default=("component 0", "component 1")
         The axis labels.
 
     Attributes

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skvae.displays._latent import COLORS
+from skvae.displays._classes import COLORS
 from skvae.inspection._encoded import Encoder
 
 CENTRAL = (2.5, 97.5)

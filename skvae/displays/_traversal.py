@@ -6,7 +6,7 @@ import numpy as np
 
 from skvae.displays._cells import check_image_shape, draw_images
 from skvae.displays._checks import check_ax, check_count, check_decoder
-from skvae.displays._latent import COLORS
+from skvae.displays._classes import COLORS
 from skvae.displays._panels import check_panels, draw_panel, panels_of
 from skvae.inspection import traversal_points
 

@@ -1,0 +1,132 @@
+"""Labels → the classes to draw, their names and their colors."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+COLORS = np.array(
+    "#3f90da #ffa90e #bd1f01 #94a4a2 #832db6 "
+    "#a96b59 #e76300 #b9ac70 #717581 #92dadd".split()
+)
+"""The ten colors of Petroff (2021), "Accessible color sequences for data
+visualization": chosen to be distinguishable with any kind of color vision."""
+
+GRAY = "#c8c8c8"
+"""Color of what is no class of its own: missing labels, and classes without a name."""
+
+MISSING = "missing"
+
+MOST_CLASSES = 20
+"""Classes that are named in a legend, and different whole numbers that are classes."""
+
+
+class Classes(NamedTuple):
+    """Classes of rows, in the order of the legend.
+
+    Attributes
+    ----------
+    codes : ndarray of int of shape (n_samples,)
+        The place of each row's class among the names.
+    names : list of str
+    colors : ndarray of shape (n_classes,) or (n_classes, 4)
+        Colors as matplotlib takes them.
+    """
+
+    codes: np.ndarray
+    names: list[str]
+    colors: np.ndarray
+
+    def order(self) -> np.ndarray:
+        """Return an order of the rows in which no class hides another.
+
+        Classes of similar size are mixed; then come rarer ones, the rarest last.
+        """
+        counts = np.bincount(self.codes, minlength=len(self.names))
+        usual = len(self.codes) / (2.0 * len(self.names))
+        rarity = np.maximum(usual - counts, 0.0)[self.codes]
+        mixed = np.random.default_rng(0).permutation(len(self.codes))
+        return mixed[np.argsort(rarity[mixed], kind="stable")]
+
+
+def classes_of(y: Any, cmap: Any = None) -> Classes | None:
+    """Return the classes that labels stand for; None where they are measured values.
+
+    Labels that are not numbers, and at most `MOST_CLASSES` different whole numbers, are
+    classes, and so are those of an ordered type, in its order. A missing label is
+    "missing"; of more than `MOST_CLASSES` classes only the most frequent have a name.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+    cmap : str or Colormap, default=None
+        Colors of the classes; by default distinct ones, or a sequence where the classes
+        are ordered.
+    """
+    labels, is_ordered = np.asarray(y), bool(getattr(_dtype(y), "ordered", False))
+    is_missing = labels != labels
+    if labels.dtype.kind == "O":
+        is_missing |= np.array([v is None or str(v) == "<NA>" for v in labels], bool)
+    known = labels[~is_missing]
+    if is_ordered:
+        values = [v for v in _dtype(y).categories if (known == v).any()]
+    elif (found := _values(known)) is not None:
+        values = found
+    else:
+        return None
+    codes = np.full(len(labels), len(values))
+    for code, value in enumerate(values):
+        codes[labels == value] = code
+    names = [str(value) for value in values]
+    codes, names = _named(codes, names, is_missing)
+    return Classes(codes, names, _colors(names, len(values), is_ordered, cmap))
+
+
+def _dtype(y: Any) -> Any:
+    return getattr(y, "dtype", None)
+
+
+def _values(known: np.ndarray) -> Sequence[Any] | None:
+    """Return the different labels in order; None where they are measured values."""
+    if known.dtype.kind not in "biuf":
+        return sorted(set(known.tolist()), key=str)
+    values = np.unique(known)
+    whole = np.isfinite(values).all() and np.array_equal(values, values.round())
+    if len(values) > MOST_CLASSES or not whole:
+        return None
+    return (values.astype(int) if values.dtype.kind == "f" else values).tolist()
+
+
+def _named(
+    codes: np.ndarray, names: list[str], is_missing: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """Return codes and names with the rarest classes and missing labels at the end."""
+    n_others = len(names) - MOST_CLASSES + 1
+    if n_others > 1:
+        counts = np.bincount(codes[~is_missing], minlength=len(names))
+        kept = np.sort(np.argsort(-counts, kind="stable")[: MOST_CLASSES - 1])
+        places = np.full(len(names) + 1, len(kept))
+        places[kept] = np.arange(len(kept))
+        codes = places[codes]
+        names = [*(names[k] for k in kept), f"{n_others} others"]
+    if is_missing.any():
+        codes = np.where(is_missing, len(names), codes)
+        names = [*names, MISSING]
+    return codes, names
+
+
+def _colors(names: list[str], n_values: int, is_ordered: bool, cmap: Any) -> np.ndarray:
+    """Return one color per name; gray for what is no class of its own."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_rgba, to_rgba_array
+
+    n_gray = (names[-1:] == [MISSING]) + (n_values > MOST_CLASSES)
+    n_classes = len(names) - n_gray
+    if cmap is not None or is_ordered:
+        chosen = colormaps[cmap or "viridis"] if isinstance(cmap or "", str) else cmap
+        colors = chosen(np.linspace(0.0, 0.95, n_classes))
+    else:
+        full = to_rgba_array(list(COLORS))
+        # A darker shade of each, where there are more classes than colors.
+        colors = np.concatenate((full, full * (0.55, 0.55, 0.55, 1.0)))[:n_classes]
+    return np.concatenate((colors, [to_rgba(GRAY)] * n_gray)) if n_gray else colors
