@@ -1,6 +1,7 @@
 """Numbers about a fitted model."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.decomposition import PCA
@@ -108,6 +109,70 @@ def test_report_of_a_prior_without_divergence_per_component_says_so(iris):
     report = FitReport.from_estimator(vae.fit(iris), iris)
     assert report.kl_per_component is report.n_active is None
     assert "active components: not known with this prior" in str(report)
+
+
+def mixed_table(n_rows):
+    """Return numbers with gaps, text, booleans and dates that follow one cause."""
+    random = np.random.default_rng(0)
+    z = random.normal(size=n_rows)
+    table = pd.DataFrame(
+        {
+            "age": 40.0 + 10.0 * z + random.normal(size=n_rows),
+            "income": 3000.0 + 1000.0 * z + 50.0 * random.normal(size=n_rows),
+            "job": np.where(z > 0.5, "chief", np.where(z > -0.5, "clerk", "cook")),
+            "owns": z > 0.2,
+            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(100 * z, "D"),
+        }
+    )
+    table.loc[random.random(n_rows) < 0.1, "age"] = np.nan
+    table.loc[random.random(n_rows) < 0.1, "job"] = None
+    return table
+
+
+def test_report_of_a_mixed_table_with_gaps():
+    table = mixed_table(300)
+    vae = VAETransformer(1, max_iter=60, tol=None, random_state=0).fit(table[:200])
+    report = FitReport.from_estimator(vae, table[:200], table[200:])
+    decoded = vae.inverse_transform(vae.transform(table[200:]))
+    # Dates and truths are numbers, too.
+    numbers, found = (
+        t.drop(columns="job").astype("float64")
+        for t in (
+            table.assign(since=table["since"].astype("int64")),
+            decoded.assign(since=decoded["since"].astype("int64")),
+        )
+    )
+    mean, std = numbers[:200].mean().to_numpy(), numbers[:200].std(ddof=0).to_numpy()
+    known = (numbers[200:].to_numpy() - mean) / std
+    error = known - (found.to_numpy() - mean) / std
+    expected = 1.0 - np.nansum(np.square(error)) / np.nansum(np.square(known))
+    assert report.r2 == pytest.approx(expected, abs=1e-6)
+    assert report.r2 > 0.5
+    assert np.isnan(report.log_likelihood_pca)
+    assert report.trustworthiness > 0.8
+    assert "nan" in str(report)
+
+
+def test_report_ignores_cells_that_are_missing_in_the_rows_it_measures(iris):
+    X, X_test = iris[::2], iris[1::2].copy()
+    vae = VAETransformer(2, max_iter=5, tol=None, random_state=0).fit(X)
+    X_test[:, 3] = np.nan
+    report = FitReport.from_estimator(vae, X, X_test)
+    decoded = vae.inverse_transform(vae.transform(X_test))
+    scaled = ((rows - X.mean(0)) / X.std(0) for rows in (X_test, decoded))
+    known, found = (rows[:, :3] for rows in scaled)
+    expected = 1.0 - np.square(known - found).sum() / np.square(known).sum()
+    assert report.r2 == pytest.approx(expected)
+
+
+@pytest.mark.filterwarnings("ignore:1 of 1 components carry nothing")
+def test_report_of_categories_alone_has_no_variance():
+    table = mixed_table(60)[["job"]]
+    table["other"] = table["job"]
+    vae = VAETransformer(1, max_iter=2, tol=None, random_state=0).fit(table)
+    report = FitReport.from_estimator(vae, table)
+    assert np.isnan(report.r2)
+    assert np.isfinite(report.log_likelihood)
 
 
 def test_report_needs_a_fitted_estimator(digits):

@@ -206,8 +206,10 @@ class LatentDisplay:
             title=self._name_of_y(),
             loc="center left",
             bbox_to_anchor=(1.0, 0.5),
+            ncols=1 if len(classes.names) <= 10 else 2,
             frameon=False,
             handletextpad=0.1,
+            columnspacing=0.8,
         )
 
 

@@ -31,6 +31,8 @@ class Encoder:
         Which columns hold codes.
     first : ndarray of shape (n_samples, n_features)
         The first table, encoded.
+    std : ndarray of shape (n_features,)
+        Standard deviations of its columns; 1 of those that are constant.
     """
 
     def __init__(self, table: Any) -> None:
@@ -40,7 +42,7 @@ class Encoder:
         self.layout = layout.with_categories(read, dict.fromkeys(coded))
         self.is_coded = np.isin(np.arange(len(layout.columns)), self.layout.coded)
         self.first = self._encoded(read)
-        self._mean, self._std = _moments(self.first)
+        self._mean, self.std = _moments(self.first)
 
     def __call__(self, table: Any) -> np.ndarray:
         """Return another table with these columns as numbers and codes."""
@@ -59,7 +61,7 @@ class Encoder:
         at distance 1 from all observed cells besides.
         """
         missing = np.isnan(rows)
-        scaled = np.where(missing, 0.0, (rows - self._mean) / self._std)
+        scaled = np.where(missing, 0.0, (rows - self._mean) / self.std)
         parts = [scipy.sparse.csr_matrix(scaled[:, ~self.is_coded])]
         parts += [self._one_hot(rows[:, j], j) for j in self.layout.coded.tolist()]
         parts += [scipy.sparse.csr_matrix(missing.astype(np.float64))]

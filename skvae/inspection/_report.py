@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skvae.inspection._encoded import Encoder
 from skvae.inspection._maps import neighbor_recall, trustworthiness
 
 MOST_ROWS = 1000
@@ -19,12 +20,15 @@ class FitReport:  # numpydoc ignore=PR02
     `print` it. PCA is fitted to standardized columns of the same training rows; its
     log-likelihood is converted to the units of `X`. Neighbors are those by distance
     between standardized rows, 15 of them where there are enough rows, of at most 1,000
-    of the rows that are measured.
+    of the rows that are measured. For PCA and for distances, categories become one
+    column each, and a missing cell is at the mean of its column, with a column that
+    says that it is missing.
 
     Parameters
     ----------
     r2, r2_pca : float
-        Fraction of the variance of standardized columns that is reconstructed.
+        Fraction of the variance of standardized columns that is reconstructed; of
+        observed numbers alone, and NaN where a table has only categories.
     log_likelihood, log_likelihood_pca : float
         Mean log-density per row in nats; NaN for PCA where it has no density for the
         kind of column, or not enough rows or columns.
@@ -84,9 +88,10 @@ class FitReport:  # numpydoc ignore=PR02
         ----------
         estimator : VAETransformer
             A fitted estimator.
-        X : array-like of shape (n_samples, n_features)
+        X : DataFrame or array-like of shape (n_samples, n_features)
             The rows it was fitted to.
-        X_test : array-like of shape (n_test_samples, n_features), default=None
+        X_test : DataFrame or array-like of shape (n_test_samples, n_features), \
+                default=None
             Rows to measure on. None measures on `X`, which flatters both models.
 
         Returns
@@ -106,17 +111,17 @@ class FitReport:  # numpydoc ignore=PR02
                 "autoencoder, compare score with PCA's reconstruction error."
             )
         tested = X if X_test is None else X_test
-        Z = estimator.transform(tested)
-        rows = _Standardized(X, X_test, estimator)
+        Z = np.asarray(estimator.transform(tested))
+        rows = _Points(X, X_test, estimator)
         pca = rows.pca(estimator.n_components_)
-        maps = estimator.transform(X), Z
+        maps = np.asarray(estimator.transform(X)), Z
         maps_pca = pca.transform(rows.train), pca.transform(rows.test)
-        decoded = rows.scaled(estimator.inverse_transform(Z))
+        decoded = rows.points(rows.encoder(estimator.inverse_transform(Z)))
         recall, trust = rows.kept(*maps)
         recall_pca, trust_pca = rows.kept(*maps_pca)
         return cls(
-            r2=_r2(rows.test, decoded),
-            r2_pca=_r2(rows.test, pca.inverse_transform(maps_pca[1])),
+            r2=rows.r2(decoded),
+            r2_pca=rows.r2(pca.inverse_transform(maps_pca[1])),
             log_likelihood=estimator.score(tested),
             log_likelihood_pca=rows.log_likelihood(pca),
             recall=recall,
@@ -158,38 +163,49 @@ class FitReport:  # numpydoc ignore=PR02
         )
 
 
-def _r2(X: np.ndarray, decoded: np.ndarray) -> float:
-    """Return the fraction of the variance of standardized columns that is decoded."""
-    total = np.square(X).sum()
-    return float(1.0 - np.square(X - decoded).sum() / total) if total else 1.0
+def _r2(X: np.ndarray, decoded: np.ndarray, is_observed: np.ndarray) -> float:
+    """Return the fraction of the variance of observed standardized cells decoded."""
+    total = np.square(X)[is_observed].sum()
+    error = np.square(X - decoded)[is_observed].sum()
+    if not X.shape[1]:
+        return np.nan
+    return float(1.0 - error / total) if total else 1.0
 
 
-class _Standardized:
-    """Rows that a model was fitted to and others, in standardized columns.
+class _Points:
+    """Rows that a model was fitted to and others, as points.
 
-    Columns that are constant have no density, nor anything to reconstruct; they are
-    left out.
+    Columns of numbers are standardized and come first. Columns that are constant have
+    no density, nor anything to reconstruct; they are left out.
     """
 
     def __init__(self, X: Any, X_test: Any, estimator: Any) -> None:
-        # Imported here because it takes a tenth of a second and few fits need it.
-        from sklearn.preprocessing import StandardScaler
-
+        self.encoder = Encoder(X)
+        is_number = ~self.encoder.is_coded
+        all_points = self.encoder.points(self.encoder.first).toarray()
+        varies = np.ptp(all_points, axis=0) > 0.0
+        self.varies = varies | (not varies.any())
+        self.kept_numbers = np.flatnonzero(is_number)[self.varies[: is_number.sum()]]
+        self.train = all_points[:, self.varies]
+        self.has_others = X_test is not None
+        tested = self.encoder(X_test) if self.has_others else self.encoder.first
+        self.test = self.points(tested)
+        self.is_observed = ~np.isnan(tested[:, self.kept_numbers])
         likelihood = estimator.module_.likelihood
         self.is_normal = (
             likelihood.linear_start_is_exact
             and likelihood.preparation_kind == "standard"
+            and len(self.kept_numbers) == self.train.shape[1]
         )
-        self.scaler = StandardScaler().fit(X)
-        variances = self.scaler.var_
-        self.varies = (variances > 0.0) | (variances.max() == 0.0)
-        self.has_others = X_test is not None
-        self.train = self.scaled(X)
-        self.test = self.scaled(X_test) if self.has_others else self.train
 
-    def scaled(self, X: Any) -> np.ndarray:
-        """Return standardized rows."""
-        return self.scaler.transform(X)[:, self.varies]
+    def points(self, rows: np.ndarray) -> np.ndarray:
+        """Return encoded rows as points."""
+        return self.encoder.points(rows).toarray()[:, self.varies]
+
+    def r2(self, decoded: np.ndarray) -> float:
+        """Return how much of the numbers of the rows that are measured is decoded."""
+        numbers = slice(len(self.kept_numbers))
+        return _r2(self.test[:, numbers], decoded[:, numbers], self.is_observed)
 
     def pca(self, n_components: int) -> Any:
         """Return PCA of as many components, or as there can be."""
@@ -202,7 +218,7 @@ class _Standardized:
         has_density = pca.n_components_ < min(self.train.shape)
         if not (has_density and pca.noise_variance_ > 0 and self.is_normal):
             return np.nan
-        log_scale = np.log(self.scaler.scale_[self.varies]).sum()
+        log_scale = np.log(self.encoder.std[self.kept_numbers]).sum()
         return float(pca.score(self.test) - log_scale)
 
     def kept(self, Z_train: np.ndarray, Z: np.ndarray) -> tuple[float, float]:
