@@ -197,6 +197,20 @@ def test_noise_is_reported_as_components_that_carry_nothing():
     assert vae.n_active_components_ == 0
 
 
+def test_components_that_carry_about_as_much_as_the_largest_are_not_idle(recwarn):
+    random = np.random.default_rng(0)
+    strengths = np.array([1.0, 0.8, 0.7, 0.6, 0.5, 0.4])[:, None]
+    weights = 0.25 * strengths * random.normal(size=(6, 300))
+    X = random.poisson(np.exp(random.normal(size=(40, 6)) @ weights)).astype(float)
+    params = {"likelihood": "poisson", "max_iter": 20, "tol": None, "random_state": 0}
+    vae = VAETransformer(6, **params).fit(X[:, X.std(axis=0) > 0.0])
+    carried = vae.kl_per_component_
+    noise = np.log1p(np.sqrt(vae.n_features_in_ / 36))
+    assert noise > carried.min() > 0.4 * carried.max()
+    assert vae.n_active_components_ == 6
+    assert not [w for w in recwarn if "carry nothing" in str(w.message)]
+
+
 def test_signal_is_not_reported(digits, recwarn):
     vae = VAETransformer(
         8, likelihood=Gaussian(scaling="shared"), max_iter=3, tol=None, random_state=0

@@ -28,6 +28,10 @@ from skvae.table import as_cells
 LEAST_DIFFERENT = 0.5
 """Fraction of the draws of z given some cells that should differ."""
 
+IDLE = 0.1
+"""A component is idle if it carries less than this fraction of what the largest does,
+and no more than noise would."""
+
 
 class VAETransformer(ClusterMethods, LatentTransformer):
     r"""Variational autoencoder: a nonlinear, generative counterpart of PCA.
@@ -192,8 +196,8 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         the divergence of the variable.
     n_active_components_ : int or None
         Number of components whose KL exceeds what pure noise of this shape would give,
-        or, for columns of a categorical variable, the sum of whose KL does; `fit` warns
-        about the rest. None where `kl_per_component_` is.
+        or a tenth of the largest where that does; for columns of a categorical variable
+        their sum. `fit` warns about the rest. None where `kl_per_component_` is.
     n_iter_ : int
         Number of epochs run.
     loss_curve_ : list of float
@@ -671,10 +675,10 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         n_rows, n_columns = len(training.train), training.train.n_columns
         # The largest eigenvalue of pure noise is about (1 + sqrt(D / n))^2 (Marchenko &
         # Pastur 1967); probabilistic PCA takes half its logarithm for information.
-        n_active = (carried > np.log1p(np.sqrt(n_columns / n_rows))).sum()
+        noise = np.log1p(np.sqrt(n_columns / n_rows))
         return {
             "kl_per_component_": information.numpy(),
-            "n_active_components_": int(n_active),
+            "n_active_components_": int((carried > _least(carried, noise)).sum()),
         }
 
     def _warn_of_idle_components(self):
@@ -688,6 +692,16 @@ class VAETransformer(ClusterMethods, LatentTransformer):
                 "longer (max_iter), lower beta, or warm it up with beta=WarmUp().",
                 stacklevel=4,
             )
+
+
+def _least(carried, noise):
+    """Return what a component carries at least, if it is not to count as idle.
+
+    That is what noise would carry, but where one carries more than that, a component is
+    idle only beside it.
+    """
+    largest = carried.max()
+    return min(noise, IDLE * largest) if largest > noise else noise
 
 
 def with_numbers(likelihood):
