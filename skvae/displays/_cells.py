@@ -2,6 +2,10 @@
 
 import numpy as np
 
+LEAST_PART = 0.2
+"""Part of the range of all values that the median feature must vary over, if all are
+drawn on one scale."""
+
 
 def check_image_shape(image_shape, n_features):
     """Raise unless `image_shape` is None or holds exactly `n_features` values."""
@@ -44,13 +48,21 @@ def draw_images(ax, cells, image_shape, **kwargs):
 
 
 def line_limits(cells, line_scale):
-    """Return the values at the bottom and at the top of a cell."""
-    if line_scale not in ("shared", "feature"):
+    """Return the values at the bottom and at the top of a cell; NaN is left out.
+
+    One range of all values hides features that vary over a small part of it.
+    """
+    if line_scale not in ("auto", "shared", "feature"):
         raise ValueError(
-            f"line_scale must be 'shared' or 'feature'. Got {line_scale!r}."
+            f"line_scale must be 'auto', 'shared' or 'feature'. Got {line_scale!r}."
         )
-    axis = None if line_scale == "shared" else (0, 1)
-    return np.min(cells, axis=axis), np.max(cells, axis=axis)
+    low, high = np.fmin.reduce(cells, axis=(0, 1)), np.fmax.reduce(cells, axis=(0, 1))
+    lowest, highest = np.fmin.reduce(low), np.fmax.reduce(high)
+    ranges = (high - low)[high > low]
+    is_hidden = len(ranges) and np.median(ranges) < LEAST_PART * (highest - lowest)
+    if line_scale == "feature" or (line_scale == "auto" and is_hidden):
+        return low, high
+    return lowest, highest
 
 
 def draw_lines(ax, cells, limits, **kwargs):

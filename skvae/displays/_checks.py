@@ -30,9 +30,19 @@ def check_decoder(estimator):
 
 def decode(estimator, latent, image_shape):
     """Return decoded points of the latent space; each must hold an image."""
-    decoded = dense(estimator.inverse_transform(latent))
+    decoded = estimator.inverse_transform(latent)
     check_image_shape(image_shape, decoded.shape[1])
     return decoded
+
+
+def has_columns(rows):
+    """Return whether rows are a data frame, whose cells may be of any kind."""
+    return hasattr(rows, "columns")
+
+
+def names_of(rows):
+    """Return the names of columns, or None."""
+    return [str(name) for name in rows.columns] if has_columns(rows) else None
 
 
 def count_components(estimator):

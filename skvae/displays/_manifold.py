@@ -1,5 +1,7 @@
 """A latent space, decoded on a grid."""
 
+import textwrap
+
 import numpy as np
 from scipy.special import ndtri
 
@@ -12,7 +14,14 @@ from skvae.displays._checks import (
     choose_components,
     count_components,
     decode,
+    dense,
+    has_columns,
+    names_of,
 )
+from skvae.inspection._encoded import Encoder
+
+MOST_NAMES = 12
+"""Features that are named below the grid."""
 
 
 class ManifoldDisplay:
@@ -33,6 +42,8 @@ class ManifoldDisplay:
         ``(height, width)``, or ``(height, width, 3)`` for colors.
     names : sequence of str, default=("component 0", "component 1")
         The axis labels.
+    feature_names : sequence of str, default=None
+        Names of the features, which are written below where lines are drawn.
 
     Attributes
     ----------
@@ -59,13 +70,21 @@ class ManifoldDisplay:
     """
 
     def __init__(
-        self, cells, horizontal, vertical=None, *, image_shape=None, names=LATENT_NAMES
+        self,
+        cells,
+        horizontal,
+        vertical=None,
+        *,
+        image_shape=None,
+        names=LATENT_NAMES,
+        feature_names=None,
     ):
         self.cells = cells
         self.horizontal = horizontal
         self.vertical = vertical
         self.image_shape = image_shape
         self.names = names
+        self.feature_names = feature_names
 
     @classmethod
     def from_estimator(
@@ -118,20 +137,27 @@ class ManifoldDisplay:
         latent = np.zeros((len(grid), n_components))
         latent[:, chosen] = grid
         decoded = decode(estimator, latent, image_shape)
-        cells = decoded.reshape(-1, n_cells, decoded.shape[1])
-        display = cls(cells, *axes, image_shape=image_shape, names=names)
+        rows = Encoder(decoded).first if has_columns(decoded) else dense(decoded)
+        display = cls(
+            rows.reshape(-1, n_cells, rows.shape[1]),
+            *axes,
+            image_shape=image_shape,
+            names=names,
+            feature_names=names_of(decoded),
+        )
         return display.plot(ax, **kwargs)
 
-    def plot(self, ax=None, *, line_scale="shared", **kwargs):
+    def plot(self, ax=None, *, line_scale="auto", **kwargs):
         """Draw the grid.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; a new figure by default.
-        line_scale : {"shared", "feature"}, default="shared"
+        line_scale : {"auto", "shared", "feature"}, default="auto"
             What fills the height of a cell, where lines are drawn: the range of all
-            values, or each feature's own.
+            values, or each feature's own. "auto" means the latter where most features
+            vary over less than a fifth of the range of all.
         **kwargs : dict
             Passed to `matplotlib.axes.Axes.imshow`, or to
             `matplotlib.collections.LineCollection`.
@@ -150,12 +176,21 @@ class ManifoldDisplay:
         else:
             self.image_ = draw_images(self.ax_, self.cells, self.image_shape, **kwargs)
         self.ax_.set_xticks(*_cell_ticks(self.horizontal))
-        self.ax_.set_xlabel(self.names[0])
+        self.ax_.set_xlabel(self.names[0] + self._order_of_features())
         self.ax_.set_yticks([])
         if self.vertical is not None:
             self.ax_.set_yticks(*_cell_ticks(self.vertical))
             self.ax_.set_ylabel(self.names[1])
         return self
+
+    def _order_of_features(self):
+        """Return a line that names the features of a cell, if they have names."""
+        if self.feature_names is None or self.image_shape is not None:
+            return ""
+        named = ", ".join(self.feature_names[:MOST_NAMES])
+        more = ", ..." * (len(self.feature_names) > MOST_NAMES)
+        text = f"Each cell, from left to right: {named}{more}"
+        return "\n" + textwrap.fill(text, 80)
 
 
 def _grid_axes(n_cells, n_axes, extent):

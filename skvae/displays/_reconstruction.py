@@ -4,15 +4,30 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skvae.displays._cells import draw_images, draw_lines, line_limits
-from skvae.displays._checks import check_ax, check_count, check_decoder, decode, dense
+from skvae.displays._checks import (
+    check_ax,
+    check_count,
+    check_decoder,
+    decode,
+    dense,
+    has_columns,
+    names_of,
+)
+from skvae.displays._classes import COLORS
+from skvae.inspection._encoded import Encoder
+
+MOST_NAMES = 30
+"""Features of which each has a line and a name of its own."""
 
 
 class ReconstructionDisplay:
     """Rows of data beside their reconstructions.
 
     Where `image_shape` is given, originals stand in the upper row of images and
-    their reconstructions below. Otherwise each cell holds two lines over the
-    features, one on the other.
+    their reconstructions below. Where at most 30 features have names, each has a line,
+    on which a dot is a reconstructed value and a circle the original one. Otherwise
+    each cell holds two lines over the features, one on the other. Missing values are
+    left out; categories are drawn in their order.
 
     Parameters
     ----------
@@ -24,6 +39,8 @@ class ReconstructionDisplay:
         ``(height, width)``, or ``(height, width, 3)`` for colors.
     names : sequence of str, default=None
         Names of the rows, written under the cells.
+    feature_names : sequence of str, default=None
+        Names of the features.
 
     Attributes
     ----------
@@ -32,7 +49,9 @@ class ReconstructionDisplay:
     image_ : matplotlib AxesImage or None
         All images in one; None where lines are drawn.
     lines_ : list of matplotlib LineCollection or None
-        The originals and the reconstructions; None where images are drawn.
+        The originals and the reconstructions; None where images or dots are drawn.
+    dots_ : list of matplotlib PathCollection or None
+        The originals and the reconstructions; None where images or lines are drawn.
 
     See Also
     --------
@@ -50,11 +69,20 @@ class ReconstructionDisplay:
     (16, 64)
     """
 
-    def __init__(self, originals, reconstructions, *, image_shape=None, names=None):
+    def __init__(
+        self,
+        originals,
+        reconstructions,
+        *,
+        image_shape=None,
+        names=None,
+        feature_names=None,
+    ):
         self.originals = originals
         self.reconstructions = reconstructions
         self.image_shape = image_shape
         self.names = names
+        self.feature_names = feature_names
 
     @classmethod
     def from_estimator(
@@ -66,7 +94,7 @@ class ReconstructionDisplay:
         ----------
         estimator : estimator instance
             Any fitted transformer with `inverse_transform`.
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             The data to choose from.
         n_samples : int, default=8
             How many rows to draw, evenly spaced from the first to the last of `X`:
@@ -92,22 +120,31 @@ class ReconstructionDisplay:
         rows = X.iloc[chosen] if hasattr(X, "iloc") else X[chosen]
         decoded = decode(estimator, estimator.transform(rows), image_shape)
         names = [f"row {index}" for index in chosen]
-        display = cls(dense(rows), decoded, image_shape=image_shape, names=names)
+        read = Encoder(X) if has_columns(X) and has_columns(decoded) else dense
+        display = cls(
+            read(rows),
+            read(decoded),
+            image_shape=image_shape,
+            names=names,
+            feature_names=names_of(X),
+        )
         return display.plot(ax, **kwargs)
 
-    def plot(self, ax=None, *, line_scale="shared", **kwargs):
+    def plot(self, ax=None, *, line_scale="auto", **kwargs):
         """Draw originals and reconstructions.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; a new figure by default.
-        line_scale : {"shared", "feature"}, default="shared"
+        line_scale : {"auto", "shared", "feature"}, default="auto"
             What fills the height of a cell, where lines are drawn: the range of all
-            values, or each feature's own.
+            values, or each feature's own. "auto" means the latter where most features
+            vary over less than a fifth of the range of all.
         **kwargs : dict
-            Passed to `matplotlib.axes.Axes.imshow`, or to
-            `matplotlib.collections.LineCollection`.
+            Passed to `matplotlib.axes.Axes.imshow`, to
+            `matplotlib.collections.LineCollection`, or to
+            `matplotlib.axes.Axes.scatter`.
 
         Returns
         -------
@@ -118,14 +155,18 @@ class ReconstructionDisplay:
         cells = np.stack([self.reconstructions, self.originals])
         limits = line_limits(cells, line_scale)
         n_columns = cells.shape[1]
-        self.ax_ = check_ax(ax, figsize=(max(3.0, n_columns), 2.2))
+        has_dots = self._has_dots()
+        height = 1.0 + 0.25 * cells.shape[2] if has_dots else 2.2
+        self.ax_ = check_ax(ax, figsize=(max(3.0, n_columns), height))
         self.figure_ = self.ax_.figure
-        self.image_ = self.lines_ = None
-        if self.image_shape is None:
+        self.image_ = self.lines_ = self.dots_ = None
+        if has_dots:
+            self._draw_dots(cells, kwargs)
+        elif self.image_shape is None:
             self._overlay(cells, limits, kwargs)
         else:
             # One range of gray for both, that of the data.
-            low, high = np.min(self.originals), np.max(self.originals)
+            low, high = np.nanmin(self.originals), np.nanmax(self.originals)
             style = {"vmin": low, "vmax": high} | kwargs
             self.image_ = draw_images(self.ax_, cells, self.image_shape, **style)
             self.ax_.set_yticks([0.5, 1.5], ["reconstruction", "original"])
@@ -133,6 +174,35 @@ class ReconstructionDisplay:
         self.ax_.set_xticks(np.arange(n_columns) + 0.5, names)
         self.ax_.tick_params(length=0)
         return self
+
+    def _has_dots(self):
+        names, shape = self.feature_names, self.image_shape
+        return shape is None and names is not None and len(names) <= MOST_NAMES
+
+    def _draw_dots(self, cells, kwargs):
+        """Draw each feature on a line of its own, the first at the top."""
+        low, high = line_limits(cells, "feature")
+        _, n_columns, n_features = cells.shape
+        parts = (cells - low) / np.where(high > low, high - low, 1.0)
+        x = np.arange(n_columns)[:, None] + 0.15 + 0.7 * parts
+        y = np.broadcast_to(np.arange(n_features)[::-1], x.shape[1:])
+        self.ax_.hlines(y[0], 0, n_columns, colors="#e0e0e0", linewidths=0.8)
+        self.ax_.vlines(
+            np.arange(1, n_columns),
+            -0.5,
+            n_features - 0.5,
+            colors="#b0b0b0",
+            linewidths=0.5,
+        )
+        circle = {"s": 42, "facecolors": "none", "edgecolors": COLORS[8]}
+        dot = {"s": 14, "color": COLORS[2], "linewidths": 0}
+        self.dots_ = [
+            self.ax_.scatter(x[1], y, label="original", **circle | kwargs),
+            self.ax_.scatter(x[0], y, label="reconstruction", **dot | kwargs),
+        ]
+        self.ax_.set(xlim=(0, n_columns), ylim=(-0.5, n_features - 0.5))
+        self.ax_.set_yticks(np.arange(n_features)[::-1], self.feature_names)
+        self.ax_.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
 
     def _overlay(self, cells, limits, kwargs):
         below = {"colors": "#717581", "linewidths": 2.5, "label": "original"}
