@@ -2,6 +2,7 @@
 
 import copy
 from itertools import combinations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -176,6 +177,20 @@ def test_pair_trains_or_is_refused_in_words(params):
     assert last < first
     assert np.isfinite(vae.transform(X)).all()
     assert np.isfinite(vae.sample(3, random_state=0)).all()
+
+
+def test_guide_shows_which_pairs_are_refused():
+    path = Path(__file__).parents[1] / "docs" / "guide" / "latent.rst"
+    lines = path.read_text().partition(".. csv-table::")[2].splitlines()
+    shown = [line.split(", ")[-len(KINDS["prior"]) :] for line in lines if "yes" in line]
+    expected = [
+        [
+            "refused" if _said_of({"prior": prior, "objective": objective}) else "yes"
+            for prior in KINDS["prior"]
+        ]
+        for objective in KINDS["objective"]
+    ]
+    assert shown == expected
 
 
 def test_cases_hold_every_pair():
