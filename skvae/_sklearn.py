@@ -67,10 +67,13 @@ class FitSupport(CallbackSupportMixin):
     A clone, until it has been fitted, belongs to whatever made it: a search, a
     cross-validation, an ensemble. Callback contexts do not say that much:
     `cross_validate` passes none, and a pipeline passes one whether or not it is fitted
-    by a search.
+    by a search. Callbacks of this package find the fit that goes on, and `fit` a run
+    that was cut off, which it takes up.
     """
 
     _is_clone = False
+    _running: Any = None
+    _unfinished: Any = None
 
     def __sklearn_clone__(self) -> Any:
         clone = super().__sklearn_clone__()

@@ -10,7 +10,7 @@ from skvae.estimators._sampler import fit_sampler
 from skvae.likelihoods import Likelihood
 from skvae.objectives import Objective
 from skvae.table import Batches, Rows
-from skvae.training import NUMBERS, Start, best_number, mean_loss, start
+from skvae.training import NUMBERS, Start, Unfinished, best_number, mean_loss, start
 
 Split = tuple[Rows, Rows | None]
 """Training rows, and held-out rows or None."""
@@ -60,6 +60,14 @@ def begin(
     others = (_with_number(architecture, one, *known) for one in likelihoods[1:])
     tried = [first, *others]
     return min(tried, key=lambda begun: _loss_with_sampler(begun, *known[1:]))
+
+
+def take_up(begun: Begun, unfinished: Unfinished | None) -> Begun:
+    """Return the same, as it was where a run that goes on had begun."""
+    if unfinished is None:
+        return begun
+    unfinished.restore(begun.model)
+    return begun._replace(start=unfinished.start)
 
 
 def _with_number(

@@ -71,7 +71,7 @@ class DensityEstimator(FitSupport, BaseEstimator):
         """Fit the model to cells that were read from X, followed by callbacks."""
         model._is_clone = self._is_clone
         with shared_callbacks(self, model):
-            model._fit_cells(cells, known, weights, X)
+            model._fit_cells(cells, known, weights, X, owner=self)
         self.estimator_, self._is_clone = model, False
         self.n_features_in_, self.n_iter_ = model.n_features_in_, model.n_iter_
 

@@ -1,6 +1,8 @@
 """The one training loop: batches, model, objective → trained parameters and history."""
 
+import copy
 import math
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -23,6 +25,7 @@ from skvae.training._replay import Replayed
 from skvae.training._start import start as start_model
 from skvae.training._state import FlatParameters, Saved, TrainingState
 from skvae.training._step import step_for
+from skvae.training._unfinished import Unfinished, constants_of, require_same
 from skvae.training._validation import N_VALIDATION_LOSSES, Validation
 from skvae.training._warnings import warn_if_improving, warn_of_start, warn_of_weights
 
@@ -63,6 +66,7 @@ class Plan(NamedTuple):
     hidden_fraction: float = 0.0
     rows: tuple[int, ...] = ()
     """Fingerprints of all rows, and of those that are trained on."""
+    max_time: float | None = None
 
 
 def _keep_freed_memory() -> None:
@@ -94,6 +98,8 @@ class Training:
     earlier : Saved or None
         The end of an earlier run, which goes on where it was unfinished; otherwise a
         new run goes on from there.
+    unfinished : Unfinished or None
+        The run that goes on, and no other: ValueError where this is another one.
     """
 
     def __init__(
@@ -105,8 +111,10 @@ class Training:
         plan: Plan,
         start: Start,
         earlier: Saved | None = None,
+        unfinished: Unfinished | None = None,
     ) -> None:
-        self.model, self.plan = model, plan
+        self.model, self.plan, self.start = model, plan, start
+        self.began, self.seconds_before = math.nan, 0.0
         self.train, self.held_out = train, held_out
         self.names = plan.objective.names
         weights = plan.weights.values()
@@ -128,7 +136,7 @@ class Training:
             self.replayed = Replayed(self.take_values, self.state.save, self.state.load)
         self.validate = self._validation(train if held_out is None else held_out)
         self.show = None if shown is None else self._check(shown, len(shown), 1)
-        self._begin(start, earlier and earlier.to_torch(train.device))
+        self._begin(start, earlier and earlier.to_torch(train.device), unfinished)
 
     def _validation(self, rows: Batches) -> Validation:
         """Return what checks states: on held-out rows, or on a few of all rows.
@@ -145,14 +153,19 @@ class Training:
         plan = self.plan
         return Validation(self.model, plan.objective, rows, n_rows, n_draws, plan.seed)
 
-    def _begin(self, start: Start, earlier: Saved | None) -> None:
+    def _begin(
+        self, start: Start, earlier: Saved | None, unfinished: Unfinished | None
+    ) -> None:
         """Take up an unfinished run, or begin one, which may go on from an earlier."""
         state, plan = self.state, self.plan
         state.counters.weights = {k: w.start() for k, w in plan.weights.items()}
         # How long a run may be, and may wait for improvements, may change.
-        fixed = plan._replace(max_iter=0, n_iter_no_change=0)
+        fixed = plan._replace(max_iter=0, n_iter_no_change=0, max_time=None)
         state.counters.run = identity((start, self.train.batch_size, fixed))
         self.acceptance = Acceptance(state, self._loss_of, plan.tol)
+        if unfinished is not None:
+            self._take_up(unfinished)
+            return
         if earlier is not None and self._is_unfinished(earlier):
             state.load(earlier)
             return
@@ -164,6 +177,16 @@ class Training:
             self._fold()
         if earlier is not None and state.fits(earlier):
             state.load_arrays(earlier)
+
+    def _take_up(self, unfinished: Unfinished) -> None:
+        """Go on from a run that was cut off in another process, if it is this one."""
+        unfinished.check(self.state.counters.run, self.plan.rows)
+        saved = unfinished.saved.to_torch(self.train.device)
+        own = self.state.arrays()
+        kept = {"best": own["theta"]} if "best" in saved.arrays else {}
+        require_same(saved.arrays, own | kept)
+        self.state.load(saved)
+        self.seconds_before = unfinished.seconds
 
     def _is_unfinished(self, earlier: Saved) -> bool:
         """Whether an earlier run was cut off and is taken up, not followed."""
@@ -252,7 +275,7 @@ class Training:
     # The run
 
     def run(self, begin: Callable[[], None], end: Callable[[], bool]) -> None:
-        """Train until `max_iter`, convergence, or until `end` answers true.
+        """Train until `max_iter`, `max_time`, convergence, or `end` answers true.
 
         Parameters
         ----------
@@ -265,8 +288,9 @@ class Training:
             After Ctrl-C. The state is that of the last whole epoch.
         """
         _keep_freed_memory()
+        self.began = time.monotonic() - self.seconds_before
         before: Saved | None = None
-        is_over = False
+        is_over = self._is_over
         try:
             while not is_over:
                 before = self.state.save()
@@ -275,15 +299,31 @@ class Training:
                 # Is not gone back to; the next one may take its place in memory.
                 before = None
                 is_over = has_advanced and end()
-                is_over = is_over or self.state.counters.is_finished
+                is_over = is_over or self._is_over
         except KeyboardInterrupt:
             if before is not None:
                 self.state.load(before)
             raise
-        if self.state.counters.n_epochs == self.plan.max_iter:
+        if self.state.counters.n_epochs == self.plan.max_iter or self._is_late:
             if not self._converged():
-                warn_if_improving(self.state.kept.losses, self.plan)
+                warn_if_improving(self.state, self.plan)
             warn_of_weights(self.state, self.plan)
+
+    @property
+    def seconds(self) -> float:
+        """Time that the epochs have taken, those before an interruption included."""
+        return time.monotonic() - self.began
+
+    @property
+    def _is_late(self) -> bool:
+        """Whether the time is over, after one epoch at least."""
+        max_time = self.plan.max_time
+        has_epochs = self.state.counters.n_epochs > 0
+        return max_time is not None and has_epochs and self.seconds >= max_time
+
+    @property
+    def _is_over(self) -> bool:
+        return self.state.counters.is_finished or self._is_late
 
     def _advance(self, before: Saved) -> bool:
         """Train an epoch, with smaller steps if need be; false if that is no help."""
@@ -435,20 +475,44 @@ class Training:
         keeps = with_arrays or not self.state.counters.is_finished
         return (saved if keeps else saved._replace(arrays={})).to_numpy()
 
+    def copy(self) -> "Training":
+        """Return the same with a model of its own, which `finish` may change."""
+        other = copy.copy(self)
+        # Together: the parameters of the model are parts of the flat ones.
+        both = copy.deepcopy((self.model, self.parameters))
+        other.model, other.parameters = both
+        return other
+
+    def unfinished(self) -> Unfinished:
+        """Return what it takes to go on from the present state in another process."""
+        return Unfinished(
+            self.save(with_arrays=True),
+            {k: v.cpu().numpy().copy() for k, v in constants_of(self.model).items()},
+            self.start,
+            self.plan.seed,
+            self.plan.rows,
+            self.seconds,
+        )
+
     def finish(self, rows: Rows) -> None:
-        """Set the parameters to those that the run led to.
+        """Set the parameters to those that the run led to, and warn if it led nowhere.
 
         Parameters
         ----------
         rows : Rows
             All rows, held-out ones included: a start that stays is fitted to them.
         """
+        if self.acceptance.stays_at_start:
+            warn_of_start(self.plan.objective)
+        self.take_best(rows)
+
+    def take_best(self, rows: Rows) -> None:
+        """Set the parameters to those of the best state, given all rows."""
         kept = self.state.kept.theta
         self.parameters.theta.copy_(self.parameters.average if kept is None else kept)
         for p in self.model.parameters():
             p.grad = None
         if self.acceptance.stays_at_start:
-            warn_of_start(self.plan.objective)
             # On the CPU, as the first time.
             start_model(self.model.cpu(), rows, self.plan.objective.for_density())
             self.model.to(self.train.device)
