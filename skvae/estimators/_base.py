@@ -10,7 +10,6 @@ from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    clone,
 )
 from sklearn.utils.validation import check_array, check_is_fitted
 
@@ -27,7 +26,7 @@ from skvae._sklearn import (
 )
 from skvae._version import __version__
 from skvae.estimators._apply import decode, map_rows, own_modes
-from skvae.estimators._begin import batches_of, begin, take_up
+from skvae.estimators._begin import batches_of, begin, shown_of, take_up
 from skvae.estimators._errors import unchanged_on_error
 from skvae.estimators._recipe import pace_of, resolve, resolve_networks
 from skvae.estimators._running import Running
@@ -52,9 +51,6 @@ from skvae.training import SOLVERS, Plan, Training, end_fit, neighbors_of
 
 AUTO, COUNT = StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")
 """What a parameter may be: "auto", a positive integer."""
-
-SEEN_IN_FIT = ("n_features_in_", "feature_names_in_")
-"""Attributes that are set when columns are read."""
 
 LEAST_ROWS_TO_HOLD_OUT = 10
 """With fewer distinct rows than this, none are held out."""
@@ -257,7 +253,7 @@ class LatentTransformer(
         split = train, held_out
         model, fitted = self._model(known, rows, split, settings, objective, unfinished)
         objective, beta = self._loss(objective, fitted["_start"], model, len(train))
-        shown = self._shown(train, held_out, settings)
+        shown = shown_of(train, held_out, settings)
         k = objective.neighborhood
         neighbors = neighbors_of(model.cpu(), k, train, held_out, shown)
         model.to(device)
@@ -346,36 +342,13 @@ class LatentTransformer(
         n_held_out = max(1, round(fraction * len(rows)))
         return rows.split(min(n_held_out, len(rows) - 1))
 
-    @staticmethod
-    def _shown(train, held_out, settings):
-        """Return training rows for the curves, where training itself hides cells.
-
-        They are as many as are held out, and chosen in the same way.
-        """
-        if not settings["hidden_fraction"]:
-            return None
-        n_rows = settings["batch_size"] if held_out is None else len(held_out)
-        return train.take(train.spread(min(n_rows, len(train))))
-
     def _train(self, training, X, rows, fitted, owner):
         """Train, report to callbacks, and set all fitted attributes together."""
+        self._running = Running(self, owner, training, rows, fitted)
+        tasks = epoch_tasks(self, X, training.plan.max_iter)
 
         def snapshot():
-            outcome = self._outcome(copy.deepcopy(training.model), training)
-            return {**fitted, **outcome, "_running": None}
-
-        def best():
-            """Return an estimator as this fit would return it now."""
-            copied = training.copy()
-            copied.take_best(rows)
-            model = clone(self).set_callbacks()
-            learned = {**fitted, **self._result(copied, rows, fitted)}
-            seen = {k: v for k, v in vars(self).items() if k in SEEN_IN_FIT}
-            vars(model).update(seen | learned)
-            return model
-
-        self._running = Running(owner, training, best)
-        tasks = epoch_tasks(self, X, training.plan.max_iter)
+            return {**fitted, **self._outcome(copy.deepcopy(training.model), training)}
 
         def end():
             if self.verbose:
@@ -517,8 +490,7 @@ class LatentTransformer(
 
         A model fitted on a GPU can then be loaded on a machine without one.
         """
-        state = dict(super().__getstate__())
-        state.pop("_running", None)
+        state = {k: v for k, v in super().__getstate__().items() if k != "_running"}
         if "module_" in state:
             state["module_"] = {
                 name: tensor.cpu().numpy()

@@ -1,6 +1,6 @@
 """The description of a model, and rows → the model that training begins with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -111,6 +111,19 @@ def _loss_with_sampler(
     loss = mean_loss(model, held_out or train, objective.bound())
     model.prior = own
     return loss
+
+
+def shown_of(
+    train: Rows, held_out: Rows | None, settings: Mapping[str, Any]
+) -> Rows | None:
+    """Return training rows for the curves, where training itself hides cells.
+
+    They are as many as are held out, and chosen in the same way.
+    """
+    if not settings["hidden_fraction"]:
+        return None
+    n_rows = settings["batch_size"] if held_out is None else len(held_out)
+    return train.take(train.spread(min(n_rows, len(train))))
 
 
 def batches_of(

@@ -1,9 +1,14 @@
 """What callbacks of this package may ask of a fit that is going on."""
 
-from collections.abc import Callable
 from typing import Any
 
-from skvae.training import Training, Unfinished
+from sklearn.base import clone
+
+from skvae.table import Rows
+from skvae.training import Training, Unfinished, copied
+
+SEEN_IN_FIT = ("n_features_in_", "feature_names_in_")
+"""Attributes that an estimator has before it is trained."""
 
 
 class Running:
@@ -11,11 +16,15 @@ class Running:
 
     Parameters
     ----------
+    model : estimator
+        The model that is fitted.
     owner : estimator
         The estimator whose `fit` was called: the model, or one with the model inside.
     training : Training
-    best : callable
-        Returns the model as the fit would return it now.
+    rows : Rows
+        All rows.
+    fitted : dict
+        Fitted attributes that do not depend on training.
 
     Attributes
     ----------
@@ -23,8 +32,16 @@ class Running:
         What callbacks remember of this fit.
     """
 
-    def __init__(self, owner: Any, training: Training, best: Callable[[], Any]) -> None:
-        self.owner, self.training, self.best = owner, training, best
+    def __init__(
+        self,
+        model: Any,
+        owner: Any,
+        training: Training,
+        rows: Rows,
+        fitted: dict[str, Any],
+    ) -> None:
+        self.model, self.owner, self.training = model, owner, training
+        self.rows, self.fitted = rows, fitted
         self.notes: dict[Any, Any] = {}
         self._cut_off: Unfinished | None = None
         self._goes_on = True
@@ -44,11 +61,21 @@ class Running:
         """The parameters of the best state so far; another object after each change."""
         return self.training.state.kept.theta
 
+    def best(self) -> Any:
+        """Return the model as the fit would return it now."""
+        training, fitted = copied(self.training), self.fitted
+        training.take_best(self.rows)
+        learned = self.model._result(training, self.rows, fitted)
+        seen = {k: v for k, v in vars(self.model).items() if k in SEEN_IN_FIT}
+        best = clone(self.model).set_callbacks()
+        vars(best).update(seen | fitted | learned)
+        return best
+
     def stop(self) -> None:
         """Take note that there are no more epochs, before the model is changed."""
-        self._cut_off = None if self.is_finished else self.training.unfinished()
+        self._cut_off = None if self.is_finished else Unfinished.of(self.training)
         self._goes_on = False
 
     def unfinished(self) -> Unfinished | None:
         """Return the state after the last epoch, or None if training has ended."""
-        return self.training.unfinished() if self._goes_on else self._cut_off
+        return Unfinished.of(self.training) if self._goes_on else self._cut_off

@@ -1,14 +1,10 @@
 """The one training loop: batches, model, objective → trained parameters and history."""
 
-import copy
 import math
-import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from skvae._model import Model
@@ -18,6 +14,7 @@ from skvae.schedules import Progress, Schedule, Weight
 from skvae.table import Batch, Batches, Rows
 from skvae.training._acceptance import Acceptance, Start
 from skvae.training._chance import Chance
+from skvae.training._clock import Clock
 from skvae.training._modes import Modes
 from skvae.training._optimizers import SOLVERS
 from skvae.training._posteriors import posteriors_of
@@ -25,9 +22,14 @@ from skvae.training._replay import Replayed
 from skvae.training._start import start as start_model
 from skvae.training._state import FlatParameters, Saved, TrainingState
 from skvae.training._step import step_for
-from skvae.training._unfinished import Unfinished, constants_of, require_same
+from skvae.training._unfinished import Unfinished
 from skvae.training._validation import N_VALIDATION_LOSSES, Validation
-from skvae.training._warnings import warn_if_improving, warn_of_start, warn_of_weights
+from skvae.training._warnings import (
+    warn_if_improving,
+    warn_of_infinite_loss,
+    warn_of_start,
+    warn_of_weights,
+)
 
 N_AVERAGED = 16
 """Steps of an epoch, at least, that count in the average, if it has as many."""
@@ -114,7 +116,7 @@ class Training:
         unfinished: Unfinished | None = None,
     ) -> None:
         self.model, self.plan, self.start = model, plan, start
-        self.began, self.seconds_before = math.nan, 0.0
+        self.clock = Clock(plan.max_time)
         self.train, self.held_out = train, held_out
         self.names = plan.objective.names
         weights = plan.weights.values()
@@ -164,7 +166,7 @@ class Training:
         state.counters.run = identity((start, self.train.batch_size, fixed))
         self.acceptance = Acceptance(state, self._loss_of, plan.tol)
         if unfinished is not None:
-            self._take_up(unfinished)
+            unfinished.take_up(self)
             return
         if earlier is not None and self._is_unfinished(earlier):
             state.load(earlier)
@@ -177,16 +179,6 @@ class Training:
             self._fold()
         if earlier is not None and state.fits(earlier):
             state.load_arrays(earlier)
-
-    def _take_up(self, unfinished: Unfinished) -> None:
-        """Go on from a run that was cut off in another process, if it is this one."""
-        unfinished.check(self.state.counters.run, self.plan.rows)
-        saved = unfinished.saved.to_torch(self.train.device)
-        own = self.state.arrays()
-        kept = {"best": own["theta"]} if "best" in saved.arrays else {}
-        require_same(saved.arrays, own | kept)
-        self.state.load(saved)
-        self.seconds_before = unfinished.seconds
 
     def _is_unfinished(self, earlier: Saved) -> bool:
         """Whether an earlier run was cut off and is taken up, not followed."""
@@ -288,7 +280,7 @@ class Training:
             After Ctrl-C. The state is that of the last whole epoch.
         """
         _keep_freed_memory()
-        self.began = time.monotonic() - self.seconds_before
+        self.clock.start()
         before: Saved | None = None
         is_over = self._is_over
         try:
@@ -304,26 +296,15 @@ class Training:
             if before is not None:
                 self.state.load(before)
             raise
-        if self.state.counters.n_epochs == self.plan.max_iter or self._is_late:
+        if self.clock.is_late or self.state.counters.n_epochs == self.plan.max_iter:
             if not self._converged():
                 warn_if_improving(self.state, self.plan)
             warn_of_weights(self.state, self.plan)
 
     @property
-    def seconds(self) -> float:
-        """Time that the epochs have taken, those before an interruption included."""
-        return time.monotonic() - self.began
-
-    @property
-    def _is_late(self) -> bool:
-        """Whether the time is over, after one epoch at least."""
-        max_time = self.plan.max_time
-        has_epochs = self.state.counters.n_epochs > 0
-        return max_time is not None and has_epochs and self.seconds >= max_time
-
-    @property
     def _is_over(self) -> bool:
-        return self.state.counters.is_finished or self._is_late
+        is_late = self.clock.is_late and self.state.counters.n_epochs > 0
+        return self.state.counters.is_finished or is_late
 
     def _advance(self, before: Saved) -> bool:
         """Train an epoch, with smaller steps if need be; false if that is no help."""
@@ -475,25 +456,6 @@ class Training:
         keeps = with_arrays or not self.state.counters.is_finished
         return (saved if keeps else saved._replace(arrays={})).to_numpy()
 
-    def copy(self) -> "Training":
-        """Return the same with a model of its own, which `finish` may change."""
-        other = copy.copy(self)
-        # Together: the parameters of the model are parts of the flat ones.
-        both = copy.deepcopy((self.model, self.parameters))
-        other.model, other.parameters = both
-        return other
-
-    def unfinished(self) -> Unfinished:
-        """Return what it takes to go on from the present state in another process."""
-        return Unfinished(
-            self.save(with_arrays=True),
-            {k: v.cpu().numpy().copy() for k, v in constants_of(self.model).items()},
-            self.start,
-            self.plan.seed,
-            self.plan.rows,
-            self.seconds,
-        )
-
     def finish(self, rows: Rows) -> None:
         """Set the parameters to those that the run led to, and warn if it led nowhere.
 
@@ -528,14 +490,5 @@ class Training:
                 f"{1 / slowdown:.0f} times lower. Look for extreme values in X, or "
                 "lower learning_rate."
             )
-        goes_on = (
-            f"goes on from there with a learning rate {1 / slowdown:.0f} times lower"
-        )
-        what = goes_on if slowdown >= LEAST_SLOWDOWN else "ends there"
-        warnings.warn(
-            f"The loss was not finite in epoch {self.state.counters.n_epochs + 1}. The "
-            f"epoch before is restored, and training {what}. Lower learning_rate to "
-            "avoid this.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+        goes_on = slowdown >= LEAST_SLOWDOWN
+        warn_of_infinite_loss(self.state, slowdown, goes_on)

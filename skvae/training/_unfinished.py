@@ -1,5 +1,6 @@
 """A run that was cut off, with all that it takes to go on in another process."""
 
+import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +48,20 @@ class Unfinished(NamedTuple):
     seed: int
     rows: tuple[int, ...]
     seconds: float
+
+    @classmethod
+    def of(cls, training: Any) -> "Unfinished":
+        """Return the present state of a training, as copies."""
+        model, plan = training.model, training.plan
+        constants = constants_of(model).items()
+        return cls(
+            training.save(with_arrays=True),
+            {name: t.cpu().numpy().copy() for name, t in constants},
+            training.start,
+            plan.seed,
+            plan.rows,
+            training.clock.seconds,
+        )
 
     def parts(self) -> Saved:
         """Return the same as named arrays, and facts that do not grow with epochs.
@@ -105,16 +120,24 @@ class Unfinished(NamedTuple):
         require_same(given, constants_of(model))
         model.load_state_dict(given, strict=False)
 
-    def check(self, run: str, rows: tuple[int, ...]) -> None:
-        """Raise ValueError unless this is the run of some rows.
+    def take_up(self, training: Any) -> None:
+        """Let a training go on from here.
 
-        Parameters
-        ----------
-        run : str
-            What is trained and how.
-        rows : tuple of int
-            Fingerprints of the rows.
+        Raises
+        ------
+        ValueError
+            If it is another run.
         """
+        state = training.state
+        self._check(state.counters.run, training.plan.rows)
+        saved = self.saved.to_torch(training.train.device)
+        own = state.arrays()
+        kept = {"best": own["theta"]} if "best" in saved.arrays else {}
+        require_same(saved.arrays, own | kept)
+        state.load(saved)
+        training.clock.before = self.seconds
+
+    def _check(self, run: str, rows: tuple[int, ...]) -> None:
         if rows != self.rows:
             raise ValueError(
                 "A fit can be resumed with its own rows and sample weights only. Got "
@@ -126,6 +149,15 @@ class Unfinished(NamedTuple):
                 "another fit. Resume it with the version of skvae that began it, or "
                 "fit again."
             )
+
+
+def copied(training: Any) -> Any:
+    """Return a training with a model of its own, which `finish` may change."""
+    other = copy.copy(training)
+    # Together: the parameters of the model are parts of the flat ones.
+    both = copy.deepcopy((training.model, training.parameters))
+    other.model, other.parameters = both
+    return other
 
 
 def _curves(history: dict[str, Any], losses: list[float]) -> list[Any]:

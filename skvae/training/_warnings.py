@@ -26,6 +26,16 @@ def warn_of_start(objective: Objective) -> None:
         )
 
 
+def warn_of_infinite_loss(state: TrainingState, slowdown: float, goes_on: bool) -> None:
+    """Warn of an epoch that was undone, and say what follows."""
+    what = f"goes on from there with a learning rate {1 / slowdown:.0f} times lower"
+    _warn(
+        f"The loss was not finite in epoch {state.counters.n_epochs + 1}. The epoch "
+        f"before is restored, and training {what if goes_on else 'ends there'}. Lower "
+        "learning_rate to avoid this."
+    )
+
+
 def warn_of_weights(state: TrainingState, plan: Any) -> None:
     """Warn of weights that let no state be returned: the last one is."""
     if state.kept.theta is not None:
