@@ -28,6 +28,10 @@ class Running:
 
     Attributes
     ----------
+    seconds_before : float
+        Time of epochs before an interruption.
+    goes_on : bool
+        Whether there may be more epochs.
     notes : dict
         What callbacks remember of this fit.
     """
@@ -44,12 +48,23 @@ class Running:
         self.rows, self.fitted = rows, fitted
         self.notes: dict[Any, Any] = {}
         self._cut_off: Unfinished | None = None
-        self._goes_on = True
+        self.goes_on = True
+        self.seconds_before = training.clock.before
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of X."""
+        return self.rows.n_features
 
     @property
     def n_epochs(self) -> int:
         """Number of epochs done."""
         return self.training.state.counters.n_epochs
+
+    @property
+    def seconds(self) -> float:
+        """Time of the epochs so far."""
+        return self.training.clock.seconds
 
     @property
     def is_finished(self) -> bool:
@@ -74,8 +89,8 @@ class Running:
     def stop(self) -> None:
         """Take note that there are no more epochs, before the model is changed."""
         self._cut_off = None if self.is_finished else Unfinished.of(self.training)
-        self._goes_on = False
+        self.goes_on = False
 
     def unfinished(self) -> Unfinished | None:
         """Return the state after the last epoch, or None if training has ended."""
-        return Unfinished.of(self.training) if self._goes_on else self._cut_off
+        return Unfinished.of(self.training) if self.goes_on else self._cut_off

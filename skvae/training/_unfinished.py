@@ -1,6 +1,7 @@
 """A run that was cut off, with all that it takes to go on in another process."""
 
 import copy
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,14 +10,6 @@ from torch import nn
 
 from skvae.training._acceptance import Start
 from skvae.training._state import Saved
-
-STATE, MODEL, CURVE = "state.", "model.", "curve."
-"""Beginnings of the names of arrays: of the state of a run, of what training leaves as
-it is, and of the curves of a history, (number of epochs,) each."""
-
-LOSSES, LOSS, VALIDATION = "losses", "loss", "validation"
-TERMS, WEIGHTS = "terms.", "weights."
-"""Names of curves, and beginnings of names: each term has two."""
 
 
 class Unfinished(NamedTuple):
@@ -63,56 +56,38 @@ class Unfinished(NamedTuple):
             training.clock.seconds,
         )
 
-    def parts(self) -> Saved:
-        """Return the same as named arrays, and facts that do not grow with epochs.
+    def as_value(self) -> dict[str, Any]:
+        """Return the same as a value that files hold; `FORM` says what it is.
 
-        Facts are plain values, of which numbers may be infinite.
+        All that grows with the number of epochs is an array.
         """
-        state = {**self.saved.facts, "kept": {**self.saved.facts["kept"]}}
-        curves = _curves(state.pop("history"), state["kept"].pop("losses"))
-        arrays = {STATE + name: array for name, array in self.saved.arrays.items()}
-        arrays |= {MODEL + name: array for name, array in self.constants.items()}
-        arrays |= {CURVE + name: np.asarray(curve, float) for name, curve in curves}
-        facts = {
-            "state": state,
-            "start": list(self.start),
-            "seed": self.seed,
-            "rows": list(self.rows),
-            "seconds": self.seconds,
-        }
-        return Saved(arrays, facts)
+        arrays, facts = self.saved
+        kept, history = facts["kept"], _each(facts["history"], _curve)
+        standard = None if kept["standard"] is None else tuple(kept["standard"])
+        start = *map(bool, self.start[:2]), float(self.start.strength)
+        kept = {**kept, "standard": standard, "losses": _curve(kept["losses"])}
+        state = {**facts, "kept": kept, "history": history, "arrays": arrays}
+        said = {name: v for name, v in self._asdict().items() if name != "saved"}
+        return {**said, "start": start, "state": state}
 
     @classmethod
-    def of_parts(cls, arrays: dict[str, np.ndarray], facts: Any) -> "Unfinished":
-        """Return what such arrays and facts say.
+    def of_value(cls, value: Any) -> "Unfinished":
+        """Return what such a value says.
 
         Raises
         ------
-        KeyError, TypeError, ValueError
-            If they are not those of a run.
+        ValueError
+            If it is not of that form.
         """
-        groups = {name: _beginning_with(name, arrays) for name in (STATE, MODEL, CURVE)}
-        if sum(map(len, groups.values())) != len(arrays):
-            raise ValueError(f"There are arrays beside those of {list(groups)}.")
-        curves = {name: array.tolist() for name, array in groups[CURVE].items()}
-        state, counters = facts["state"], facts["state"]["counters"]
-        # States of weights are made of tuples, which files may not tell from lists.
-        weights = {name: _with_tuples(v) for name, v in counters["weights"].items()}
-        state = {
-            **state,
-            "counters": {**counters, "weights": weights},
-            "kept": {**state["kept"], "losses": curves[LOSSES]},
-            "history": _history(curves),
-        }
-        is_linear, is_exact, strength = facts["start"]
-        return cls(
-            Saved(groups[STATE], state),
-            groups[MODEL],
-            Start(bool(is_linear), bool(is_exact), float(strength)),
-            int(facts["seed"]),
-            tuple(int(number) for number in facts["rows"]),
-            float(facts["seconds"]),
-        )
+        require_form(value, FORM)
+        said = dict(value)
+        facts = dict(said.pop("state"))
+        arrays = facts.pop("arrays")
+        losses = facts["kept"]["losses"].tolist()
+        facts["kept"] = {**facts["kept"], "losses": losses}
+        facts["history"] = _each(facts["history"], np.ndarray.tolist)
+        start = Start(*said.pop("start"))
+        return cls(saved=Saved(arrays, facts), start=start, **said)
 
     def restore(self, model: nn.Module) -> None:
         """Set the tensors of a model at its start that training does not change."""
@@ -160,33 +135,77 @@ def copied(training: Any) -> Any:
     return other
 
 
-def _curves(history: dict[str, Any], losses: list[float]) -> list[Any]:
-    """Return (name, curve) of all that grows with the number of epochs."""
-    named = [(LOSSES, losses)]
-    named += [(name, history[name]) for name in (LOSS, VALIDATION)]
-    named += [(TERMS + name, curve) for name, curve in history["terms"].items()]
-    return named + [(WEIGHTS + k, curve) for k, curve in history["weights"].items()]
+def _curve(values: list[float]) -> np.ndarray:
+    return np.array(values, dtype=np.float64)
 
 
-def _history(curves: dict[str, list[float]]) -> dict[str, Any]:
-    return {
-        "loss": curves[LOSS],
-        "validation": curves[VALIDATION],
-        "terms": _beginning_with(TERMS, curves),
-        "weights": _beginning_with(WEIGHTS, curves),
-    }
+def _each(tree: Any, function: Callable[[Any], Any]) -> Any:
+    """Return a tree of dicts with a function of each of its leaves."""
+    if isinstance(tree, dict):
+        return {name: _each(branch, function) for name, branch in tree.items()}
+    return function(tree)
 
 
-def _beginning_with(prefix: str, named: dict[str, Any]) -> dict[str, Any]:
-    """Return what has names that begin with a text, by the rest of the name."""
-    own = (name for name in named if name.startswith(prefix))
-    return {name.removeprefix(prefix): named[name] for name in own}
+class Named(NamedTuple):
+    """The form of a dict of any names to values of one form."""
+
+    of: Any
 
 
-def _with_tuples(value: Any) -> Any:
-    """Return a plain value with tuples in place of lists."""
-    is_sequence = isinstance(value, list | tuple)
-    return tuple(map(_with_tuples, value)) if is_sequence else value
+FORM = {
+    "constants": Named(np.ndarray),
+    "start": (bool, bool, float),
+    "seed": int,
+    "rows": (int, int),
+    "seconds": float,
+    "state": {
+        "arrays": Named(np.ndarray),
+        "n_steps": int,
+        "n_averaged": int,
+        "counters": {
+            "run": str,
+            "n_epochs": int,
+            "first_epoch": int,
+            "slowdown": float,
+            "weights": Named(object),
+            "is_finished": bool,
+        },
+        "history": {
+            "loss": np.ndarray,
+            "terms": Named(np.ndarray),
+            "validation": np.ndarray,
+            "weights": Named(np.ndarray),
+        },
+        "kept": {
+            "best": dict | None,
+            "reference": dict | None,
+            "n_stale": int,
+            "losses": np.ndarray,
+            "standard": tuple | None,
+            "is_start": bool,
+        },
+    },
+}
+"""What `Unfinished.as_value` gives."""
+
+
+def require_form(value: Any, form: Any) -> None:
+    """Raise ValueError unless a value is of a form.
+
+    A form is a type, `Named`, a dict of the keys of the value to forms, or a tuple of
+    as many forms.
+    """
+    if isinstance(form, tuple) and isinstance(value, tuple):
+        value, form = (dict(enumerate(sequence)) for sequence in (value, form))
+    if isinstance(form, Named):
+        form = dict.fromkeys(value, form.of) if isinstance(value, dict) else dict
+    if isinstance(form, dict):
+        if not isinstance(value, dict) or value.keys() != form.keys():
+            raise ValueError(f"A state has {list(form)}. Got {str(value)[:80]}.")
+        for name in form:
+            require_form(value[name], form[name])
+    elif isinstance(form, tuple) or not isinstance(value, form):
+        raise ValueError(f"A state has a value that is {form}. Got {str(value)[:80]}.")
 
 
 def constants_of(model: nn.Module) -> dict[str, torch.Tensor]:
