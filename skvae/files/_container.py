@@ -6,6 +6,7 @@ import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import accumulate
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -73,52 +74,95 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     OSError
         If it cannot be opened.
     """
-    # Opening a pipe would wait for somebody to write into it.
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise ModelFileError(
-            f"A model is a file. Got {os.fspath(path)!r}, which is none."
-        )
-    with open(path, "rb") as file:
-        n_bytes = os.fstat(file.fileno()).st_size
-        length = file.read(8)
+    with Source(path) as source:
+        return {name: source.array(name) for name in source.entries}, source.facts
+
+
+class Source:
+    """A file that `write` has written, whose sum is right, and its arrays one by one.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Attributes
+    ----------
+    facts : dict of str to JSON values
+    entries : dict of str to Entry
+        What is known of the arrays before they are read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # Opening a pipe would wait for somebody to write into it.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ModelFileError(
+                f"A model is in a file. Got {os.fspath(path)!r}, which is none."
+            )
+        self._file: BinaryIO = open(path, "rb")
+        try:
+            self._open()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _open(self) -> None:
+        n_bytes = os.fstat(self._file.fileno()).st_size
+        length = self._file.read(8)
         n_header = int.from_bytes(length, "little")
         if n_header > min(MOST_BYTES, n_bytes - 8):
             raise ModelFileError("The file is too short for a model, or is none.")
-        header = file.read(n_header)
-        entries, facts = read_header(header, n_bytes - 8 - n_header)
+        header = self._file.read(n_header)
+        entries, self.facts = read_header(header, n_bytes - 8 - n_header)
         said = header[len(BEGIN) : len(BEGIN) + len(NO_SUM)]
         total = hashlib.sha256(length + header.replace(said, NO_SUM, 1))
-        arrays = {entry.name: _read_array(file, entry, total) for entry in entries}
-        if file.read(1) or total.hexdigest().encode() != said:
+        if self._sum_of_rest(total) != said.decode():
             raise ModelFileError(
                 "The file has been damaged or changed: its sum is not the one that it "
                 "names. Copy or save it again."
             )
-    _check_booleans(arrays)
-    return arrays, facts
+        self.entries = {entry.name: entry for entry in entries}
+        ends = accumulate((entry.n_bytes for entry in entries), initial=8 + n_header)
+        self._begins = dict(zip(self.entries, ends, strict=False))
+
+    def _sum_of_rest(self, total: Any) -> str:
+        """Return the sum after the rest of the file, without keeping it."""
+        some = bytearray(1 << 20)
+        while n := self._file.readinto(some):  # type: ignore[attr-defined]
+            total.update(memoryview(some)[:n])
+        return str(total.hexdigest())
+
+    def array(self, name: str) -> np.ndarray:
+        """Return an array."""
+        entry = self.entries[name]
+        array = np.empty(entry.shape, entry.dtype)
+        self.read_into(name, array)
+        return array
+
+    def read_into(self, name: str, array: np.ndarray) -> None:
+        """Read an array into a contiguous one of its type and shape.
+
+        Raises
+        ------
+        ModelFileError
+            If the file ends, or a boolean is neither true nor false.
+        """
+        part = _bytes_of(array)
+        self._file.seek(self._begins[name])
+        if self._file.readinto(part) != part.nbytes:  # type: ignore[attr-defined]
+            raise ModelFileError("The file ends too early.")
+        if array.dtype == np.bool_ and (array.view(np.uint8) > 1).any():
+            raise ModelFileError(f"The array {name!r} has a boolean that is neither.")
+
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
 
 
 def _bytes_of(array: np.ndarray) -> Any:
     """Return the bytes of a contiguous array, not a copy of them."""
     return array.reshape(-1).view(np.uint8).data
-
-
-def _read_array(file: BinaryIO, entry: Entry, total: Any) -> np.ndarray:
-    """Return the next array of a file, and take it into the sum."""
-    array = np.empty(entry.shape, entry.dtype)
-    if array.size:
-        part = _bytes_of(array)
-        if file.readinto(part) != part.nbytes:  # type: ignore[attr-defined]
-            raise ModelFileError("The file ends too early.")
-        total.update(part)
-    return array
-
-
-def _check_booleans(arrays: dict[str, np.ndarray]) -> None:
-    """Raise ModelFileError where a byte is neither true nor false."""
-    booleans = (array for array in arrays.values() if array.dtype == np.bool_)
-    if any((array.view(np.uint8) > 1).any() for array in booleans):
-        raise ModelFileError("The file has a boolean that is neither true nor false.")
 
 
 @contextmanager

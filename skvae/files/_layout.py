@@ -38,7 +38,7 @@ BEGIN = b'{"__metadata__":{"sha256":"'
 NO_SUM = b"0" * 64
 """What is in the place of the sum while it is computed."""
 
-MOST_BYTES = 1 << 21
+MOST_BYTES = 1 << 20
 """Longest header; as Python objects it is at most about 15 times as large."""
 
 MOST_CONTAINERS = 1 << 16
