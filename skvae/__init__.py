@@ -1,6 +1,7 @@
 """Variational autoencoders for scikit-learn users."""
 
 from skvae._version import __version__
+from skvae.callbacks import resume
 from skvae.displays import (
     LatentDisplay,
     LossCurveDisplay,
@@ -33,4 +34,5 @@ __all__ = [
     "VAETransformer",
     "__version__",
     "load",
+    "resume",
 ]

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.callback import CallbackSupportMixin
 from sklearn.callback import with_callbacks as with_callbacks
 from sklearn.utils._indexing import _get_column_indices
@@ -79,6 +79,25 @@ class FitSupport(CallbackSupportMixin):
         clone = super().__sklearn_clone__()
         clone._is_clone = True
         return clone
+
+
+DURING_FIT = (
+    "_running",
+    "_skl_callbacks",
+    "_skl_callbacks_to_teardown",
+    "_callback_fit_ctx",
+    "_parent_callback_ctx",
+)
+"""Attributes that callbacks and their fits are known by."""
+
+
+def before_fit(estimator: Any, keeps_fitted: bool) -> Any:
+    """Return a copy of an estimator without callbacks, unfitted or as it is."""
+    copy = clone(estimator).set_callbacks()
+    if keeps_fitted:
+        own = vars(estimator).items()
+        vars(copy).update({name: v for name, v in own if name not in DURING_FIT})
+    return copy
 
 
 @contextmanager

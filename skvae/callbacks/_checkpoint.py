@@ -5,7 +5,7 @@ import warnings
 from typing import Any
 
 from skvae.callbacks._every import due_after
-from skvae.callbacks._file import Cut, before_fit, require_writable, write_cut
+from skvae.callbacks._file import Cut, require_writable, write_cut
 from skvae.files import save
 from skvae.training import Unfinished
 
@@ -13,11 +13,11 @@ from skvae.training import Unfinished
 class Checkpoint:
     """Save a fit while it goes on, so that it can be resumed.
 
-    Set it on an estimator by `set_callbacks`. The file has the settings of the estimator
-    and the whole state of its training after an epoch, but no rows: with these,
-    :func:`skvae.resume` continues the fit, and its result equals that of a fit that was
-    never interrupted. A file is replaced at once or not at all: when the process or the
-    machine stops, the old one or the new one is there.
+    Set it on an estimator by `set_callbacks`. The file holds the parameters of the
+    estimator and the whole state of its training after an epoch, but no rows. Given
+    these, :func:`skvae.resume` continues the fit, and its result equals that of a fit
+    that was never interrupted. A file is replaced at once or not at all: when the
+    process or the machine stops, the old one or the new one is there.
 
     Parameters
     ----------
@@ -29,9 +29,10 @@ class Checkpoint:
         training ends, or is ended by Ctrl-C, `max_time` or a callback.
     keep_best : bool, default=True
         Whether the model itself, as `fit` would return it at that moment, is saved
-        beside the file too, under `path` with ".best" appended, whenever there is a
-        better one than in the file. :func:`skvae.load` loads it while the fit goes on.
-        `resume` does not need it. Where `fit` would fit a sampler, that takes some time.
+        beside the file too, under `path` with ".best" appended, whenever its best state
+        is another one than before. :func:`skvae.load` loads it while the fit goes on.
+        It takes as long as `fit` does after training, mostly for the sampler.
+        `resume` does not need it.
 
     Raises
     ------
@@ -112,7 +113,7 @@ class Checkpoint:
                 f"{type(estimator).__name__}. Set it on the estimator inside."
             )
         require_folder(self.path)
-        require_writable(before_fit(running.owner))
+        require_writable(running.before_fit())
 
     def teardown(self, estimator: Any, context: Any) -> None:
         """Do nothing.
@@ -157,15 +158,15 @@ class Checkpoint:
 
     def _save(self, running: Any, unfinished: Unfinished) -> None:
         settings = {"every": self.every, "keep_best": self.keep_best}
-        cut = Cut(before_fit(running.owner), unfinished, settings)
+        cut = Cut(running.before_fit(), unfinished, settings)
         try:
             write_cut(self.path, cut, running.n_columns)
             if self.keep_best:
                 self._save_best(running)
         except OSError as error:
             warnings.warn(
-                f"The state after epoch {running.n_epochs} could not be saved: {error}. "
-                "Training goes on. Make room, or let the folder be written to.",
+                f"The state after epoch {running.n_epochs} could not be saved: {error}."
+                " Training goes on. Make room, or let the folder be written to.",
                 stacklevel=2,
             )
 

@@ -4,7 +4,6 @@ import os
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.base import clone
 
 from skvae._sklearn import FitSupport
 from skvae.callbacks._every import due_after
@@ -71,11 +70,6 @@ def require_writable(estimator: Any) -> None:
     """Raise TypeError or ValueError if a file cannot hold an estimator."""
     made = writer()
     _check_audit(made.encode(estimator), made.arrays)
-
-
-def before_fit(estimator: Any) -> Any:
-    """Return a copy of an estimator as it was before its fit, without callbacks."""
-    return clone(estimator).set_callbacks()
 
 
 def read_cut(path: Path, encoder: Any, decoder: Any) -> Cut:

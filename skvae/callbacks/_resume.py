@@ -56,8 +56,8 @@ def resume(
 
     Notes
     -----
-    What `fit` does before training is done anew: reading the rows, the start at a linear
-    model, and the search for neighbors. The seed is that of the first fit, also with
+    What `fit` does before training is done anew: reading the rows, the start at a
+    linear model, the search for neighbors. The seed is that of the first fit, also with
     `random_state=None`, and `max_time` counts the time of the epochs before. Other
     callbacks than the checkpoint are not in the file.
 

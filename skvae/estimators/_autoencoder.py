@@ -81,12 +81,12 @@ class AutoencoderTransformer(LatentTransformer):
         missing. `"auto"`: 1 if rows of `fit` have missing cells, otherwise 0.
     warm_start : bool, default=False
         Continue from the fitted state when `fit` is called again. A fit that was
-        stopped, by a callback or Ctrl-C, continues where it was if its settings and
-        rows are the same (`max_iter`, `max_time`
-        and `n_iter_no_change` may change), and then
-        equals the uninterrupted one. After a fit that ended by itself, up to `max_iter`
-        more epochs follow, with schedules from their beginning. Scaling and seed of the
-        first fit are kept.
+        stopped, by a callback, Ctrl-C or `max_time`, continues where it was if its
+        settings and rows are the same (`max_iter`, `max_time` and `n_iter_no_change`
+        may change), and then equals the uninterrupted one. After a fit that ended by
+        itself, up to `max_iter` more epochs follow, with schedules from their
+        beginning. Scaling and seed of the first fit are kept. For fits in another
+        process see :func:`skvae.resume`.
     device : str or torch.device, default="auto"
         Device of the model. `"auto"`: a CUDA GPU if there is one, else the CPU.
     random_state : int, RandomState instance or None, default=None

@@ -26,7 +26,7 @@ from skvae._sklearn import (
 )
 from skvae._version import __version__
 from skvae.estimators._apply import decode, map_rows, own_modes
-from skvae.estimators._begin import batches_of, begin, shown_of, take_up
+from skvae.estimators._begin import batches_of, begin, shown_of, split_of, take_up
 from skvae.estimators._errors import unchanged_on_error
 from skvae.estimators._recipe import pace_of, resolve, resolve_networks
 from skvae.estimators._running import Running
@@ -52,9 +52,6 @@ from skvae.training import SOLVERS, Plan, Training, end_fit, neighbors_of
 
 AUTO, COUNT = StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")
 """What a parameter may be: "auto", a positive integer."""
-
-LEAST_ROWS_TO_HOLD_OUT = 10
-"""With fewer distinct rows than this, none are held out."""
 
 
 class LatentTransformer(
@@ -251,8 +248,8 @@ class LatentTransformer(
         objective.check()
         pace = pace_of(params, objective, rows.n_features, missing)
         settings = resolve(params, len(rows), missing, pace)
-        train, held_out = self._split(rows, settings["validation_fraction"])
-        split = train, held_out
+        split = split_of(rows, settings["validation_fraction"], self.early_stopping)
+        train, held_out = split
         model, fitted = self._model(known, rows, split, settings, objective, unfinished)
         objective, beta = self._loss(objective, fitted["_start"], model, len(train))
         shown = shown_of(train, held_out, settings)
@@ -336,13 +333,6 @@ class LatentTransformer(
         model.sampler = None
         known = {name: vars(self)[name] for name in kept}
         return model, {"_architecture": fitted, **known}
-
-    def _split(self, rows, fraction):
-        """Return (training rows, held-out rows or None)."""
-        if not self.early_stopping or len(rows) < LEAST_ROWS_TO_HOLD_OUT:
-            return rows, None
-        n_held_out = max(1, round(fraction * len(rows)))
-        return rows.split(min(n_held_out, len(rows) - 1))
 
     def _train(self, training, X, rows, fitted, owner):
         """Train, report to callbacks, and set all fitted attributes together."""

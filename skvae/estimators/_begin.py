@@ -12,6 +12,9 @@ from skvae.objectives import Objective
 from skvae.table import Batches, Rows
 from skvae.training import NUMBERS, Start, Unfinished, best_number, mean_loss, start
 
+LEAST_ROWS_TO_HOLD_OUT = 10
+"""With fewer distinct rows than this, none are held out."""
+
 Split = tuple[Rows, Rows | None]
 """Training rows, and held-out rows or None."""
 
@@ -111,6 +114,14 @@ def _loss_with_sampler(
     loss = mean_loss(model, held_out or train, objective.bound())
     model.prior = own
     return loss
+
+
+def split_of(rows: Rows, fraction: float, holds_out: bool) -> Split:
+    """Return training rows, and held-out rows if there are to be some."""
+    if not holds_out or len(rows) < LEAST_ROWS_TO_HOLD_OUT:
+        return rows, None
+    n_held_out = max(1, round(fraction * len(rows)))
+    return rows.split(min(n_held_out, len(rows) - 1))
 
 
 def shown_of(

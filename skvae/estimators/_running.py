@@ -4,6 +4,7 @@ from typing import Any
 
 from sklearn.base import clone
 
+from skvae._sklearn import before_fit
 from skvae.table import Rows
 from skvae.training import Training, Unfinished, copied
 
@@ -75,6 +76,10 @@ class Running:
     def best_state(self) -> Any:
         """The parameters of the best state so far; another object after each change."""
         return self.training.state.kept.theta
+
+    def before_fit(self) -> Any:
+        """Return a copy of the owner as it was before this fit."""
+        return before_fit(self.owner, self.model._is_resumed)
 
     def best(self) -> Any:
         """Return the model as the fit would return it now."""

@@ -63,12 +63,10 @@ class Unfinished(NamedTuple):
         """
         arrays, facts = self.saved
         kept, history = facts["kept"], _each(facts["history"], _curve)
-        standard = None if kept["standard"] is None else tuple(kept["standard"])
-        start = *map(bool, self.start[:2]), float(self.start.strength)
-        kept = {**kept, "standard": standard, "losses": _curve(kept["losses"])}
+        kept = {**kept, "losses": _curve(kept["losses"])}
         state = {**facts, "kept": kept, "history": history, "arrays": arrays}
         said = {name: v for name, v in self._asdict().items() if name != "saved"}
-        return {**said, "start": start, "state": state}
+        return {**said, "state": state}
 
     @classmethod
     def of_value(cls, value: Any) -> "Unfinished":
