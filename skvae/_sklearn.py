@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.callback import with_callbacks as with_callbacks
 from sklearn.utils._indexing import _get_column_indices
@@ -83,20 +83,24 @@ class FitSupport(CallbackSupportMixin):
 
 DURING_FIT = (
     "_running",
+    "_unfinished",
     "_skl_callbacks",
     "_skl_callbacks_to_teardown",
     "_callback_fit_ctx",
     "_parent_callback_ctx",
 )
-"""Attributes that callbacks and their fits are known by."""
+"""Attributes of an estimator that is being fitted."""
 
 
 def before_fit(estimator: Any, keeps_fitted: bool) -> Any:
-    """Return a copy of an estimator without callbacks, unfitted or as it is."""
-    copy = clone(estimator).set_callbacks()
-    if keeps_fitted:
-        own = vars(estimator).items()
-        vars(copy).update({name: v for name, v in own if name not in DURING_FIT})
+    """Return an estimator as it was before a fit, without callbacks, and shallow.
+
+    It has fitted attributes where the fit goes on from these.
+    """
+    own = vars(estimator)
+    kept = own.keys() - DURING_FIT if keeps_fitted else {"_sklearn_output_config"}
+    copy = type(estimator)(**estimator.get_params(deep=False))
+    vars(copy).update({name: own[name] for name in own if name in kept})
     return copy
 
 

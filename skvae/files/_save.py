@@ -130,6 +130,11 @@ def load(path: Path, *, encoder: Any = None, decoder: Any = None) -> Any:
 
 
 def _read(source: Source, facts: Facts, encoder: Any, decoder: Any) -> Any:
+    if "checkpoint" in facts:
+        raise ModelFileError(
+            "The file is that of a fit that was cut off. Resume it with "
+            "skvae.resume(path, X)."
+        )
     n_columns = facts["n_columns"]
     if not isinstance(n_columns, int):
         raise ModelFileError("The file does not say how many columns there are.")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from skvae.training._acceptance import Start
-from skvae.training._state import Saved
+from skvae.training._state import FlatParameters, Saved
 
 
 class Unfinished(NamedTuple):
@@ -127,9 +127,9 @@ class Unfinished(NamedTuple):
 def copied(training: Any) -> Any:
     """Return a training with a model of its own, which `finish` may change."""
     other = copy.copy(training)
-    # Together: the parameters of the model are parts of the flat ones.
-    both = copy.deepcopy((training.model, training.parameters))
-    other.model, other.parameters = both
+    other.model = copy.deepcopy(training.model)
+    other.parameters = FlatParameters(other.model)
+    other.parameters.average.copy_(training.parameters.average)
     return other
 
 
