@@ -92,10 +92,14 @@ DURING_FIT = (
 """Attributes of an estimator that is being fitted."""
 
 
-def before_fit(estimator: Any, keeps_fitted: bool) -> Any:
-    """Return an estimator as it was before a fit, without callbacks, and shallow.
+def without_callbacks(estimator: Any, keeps_fitted: bool) -> Any:
+    """Return a shallow copy of an estimator, as if no fit were going on.
 
-    It has fitted attributes where the fit goes on from these.
+    Parameters
+    ----------
+    estimator : estimator
+    keeps_fitted : bool
+        Whether the copy has fitted attributes.
     """
     own = vars(estimator)
     kept = own.keys() - DURING_FIT if keeps_fitted else {"_sklearn_output_config"}

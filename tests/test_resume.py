@@ -377,10 +377,11 @@ def test_fits_in_a_process_that_gets_signals_are_resumed(path):
     with subprocess.Popen(
         run, stdout=subprocess.PIPE, text=True, preexec_fn=restore
     ) as child:
+        number = None
         for line in map(str.strip, child.stdout):
-            now = line if line in signals else now
+            number = signals.get(line, number)
             if line == "10":
-                child.send_signal(signals[now])
+                child.send_signal(number)
     # Ctrl-C has ended a fit alone.
     assert child.returncode == -signal.SIGKILL
     whole = tiny(**params).fit(X)
@@ -465,6 +466,14 @@ def test_best_model_of_an_imputer_is_the_model_inside(path):
     loaded = skvae.load(f"{path}.best")
     model = imputer.estimator_
     assert np.array_equal(loaded.transform(MISSING), model.transform(MISSING))
+
+
+def test_best_model_of_a_fit_that_was_stopped_is_what_it_returned(path):
+    model = tiny(sampler="auto")
+    model.set_callbacks(Checkpoint(path, 2), Hook(lambda: True, 3)).fit(X)
+    loaded = skvae.load(f"{path}.best")
+    assert loaded.n_iter_ == 3
+    assert_same(loaded.set_callbacks(*model._skl_callbacks), model)
 
 
 def test_best_model_is_left_out_where_it_is_not_asked_for(path):

@@ -6,7 +6,7 @@ from typing import Any
 
 from skvae.callbacks._every import due_after
 from skvae.callbacks._file import Cut, require_writable, write_cut
-from skvae.files import save
+from skvae.files._save import save
 from skvae.training import Unfinished
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from sklearn.base import clone
 
-from skvae._sklearn import before_fit
+from skvae._sklearn import without_callbacks
 from skvae.table import Rows
 from skvae.training import Training, Unfinished, copied
 
@@ -79,10 +79,12 @@ class Running:
 
     def before_fit(self) -> Any:
         """Return a copy of the owner as it was before this fit."""
-        return before_fit(self.owner, self.model._is_resumed)
+        return without_callbacks(self.owner, keeps_fitted=self.model._is_resumed)
 
     def best(self) -> Any:
-        """Return the model as the fit would return it now."""
+        """Return the model as the fit would return it now, or has returned it."""
+        if not self.goes_on:
+            return without_callbacks(self.model, keeps_fitted=True)
         training, fitted = copied(self.training), self.fitted
         training.take_best(self.rows)
         learned = self.model._result(training, self.rows, fitted)
