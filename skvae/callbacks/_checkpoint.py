@@ -7,7 +7,6 @@ from typing import Any
 from skvae.callbacks._every import due_after
 from skvae.callbacks._file import Cut, require_writable, write_cut
 from skvae.files._save import save
-from skvae.training import Unfinished
 
 
 class Checkpoint:
@@ -113,7 +112,9 @@ class Checkpoint:
                 f"{type(estimator).__name__}. Set it on the estimator inside."
             )
         require_folder(self.path)
-        require_writable(running.before_fit())
+        estimator = running.before_fit()
+        require_writable(estimator)
+        running.notes[self, "estimator"] = estimator
 
     def teardown(self, estimator: Any, context: Any) -> None:
         """Do nothing.
@@ -141,12 +142,9 @@ class Checkpoint:
         estimator : estimator
         context : CallbackContext
         """
-        running = estimator._running
-        if running.goes_on and not self._is_due(running):
-            return
-        unfinished = running.unfinished()
-        if unfinished is not None:
-            self._save(running, unfinished)
+        running, is_epoch = estimator._running, context.task_name == "epoch"
+        if self._is_due(running) if running.goes_on else not is_epoch:
+            self._save(running)
 
     def _is_due(self, running: Any) -> bool:
         now = running.seconds
@@ -156,11 +154,9 @@ class Checkpoint:
             running.notes[self, "time"] = now
         return is_due
 
-    def _save(self, running: Any, unfinished: Unfinished) -> None:
-        settings = {"every": self.every, "keep_best": self.keep_best}
-        cut = Cut(running.before_fit(), unfinished, settings)
+    def _save(self, running: Any) -> None:
         try:
-            write_cut(self.path, cut, running.n_columns)
+            self._save_state(running)
             if self.keep_best:
                 self._save_best(running)
         except OSError as error:
@@ -170,10 +166,18 @@ class Checkpoint:
                 stacklevel=2,
             )
 
+    def _save_state(self, running: Any) -> None:
+        unfinished = running.unfinished()
+        if unfinished is not None:
+            settings = {"every": self.every, "keep_best": self.keep_best}
+            cut = Cut(running.notes[self, "estimator"], unfinished, settings)
+            write_cut(self.path, cut, running.n_columns)
+
     def _save_best(self, running: Any) -> None:
-        """Save the model if there is a better one than in the file."""
+        """Save the model where it is another one than before, or the fit's result."""
         state = running.best_state
-        if state is None or running.notes.get((self, "best")) is not state:
+        is_new = state is None or running.notes.get((self, "best")) is not state
+        if not running.goes_on or (is_new and not running.is_finished):
             save(running.best(), f"{os.fspath(self.path)}.best")
             running.notes[self, "best"] = state
 
