@@ -299,7 +299,7 @@ def test_array_of_dates_is_the_same_after_loading(path):
 
 def test_thousands_of_names_fit_into_the_header(path):
     wide = pd.DataFrame(
-        RNG.normal(size=(12, 5000)), columns=[f"gene_{j:05}" for j in range(5000)]
+        RNG.normal(size=(12, 2000)), columns=[f"gene_{j:05}" for j in range(2000)]
     )
     model = vae(hidden_layer_sizes=(), max_iter=1).fit(wide)
     model.save(path)
@@ -319,6 +319,36 @@ def test_warm_start_goes_on_as_from_the_model_itself(name, path):
     model.save(path)
     loaded = skvae.load(path)
     assert_equal(model.fit(X).transform(X), loaded.fit(X).transform(X))
+
+
+@pytest.mark.parametrize(
+    "spec", [likelihoods.Gaussian(noise=10**6), likelihoods.StudentT(df=10**7)]
+)
+def test_large_numbers_that_are_no_sizes_can_be_saved(spec, path):
+    model = vae(likelihood=spec).fit(X)
+    model.save(path)
+    assert_equal(model, skvae.load(path))
+
+
+@pytest.mark.parametrize("name", ["VAETransformer", "VAEOutlierDetector", "flow"])
+def test_skops_trusts_all_but_our_classes(name, path):
+    skops = pytest.importorskip("skops.io", reason="skops is not installed")
+    model, X = MODELS_TO_SAVE[name]
+    model = clone(model).fit(X)
+    data = skops.dumps(model)
+    untrusted = skops.get_untrusted_types(data=data)
+    assert {kind.split(".")[0] for kind in untrusted} == {"skvae"}
+    loaded = skops.loads(data, trusted=untrusted)
+    np.testing.assert_array_equal(model.score_samples(X), loaded.score_samples(X))
+
+
+def test_modes_of_the_caller_do_not_matter(path):
+    model = vae().fit(X)
+    model.save(path)
+    with torch.inference_mode(), torch.device("meta"):
+        loaded = skvae.load(path)
+    assert_equal(model, loaded)
+    assert not any(p.is_inference() for p in loaded.module_.parameters())
 
 
 def test_callbacks_are_left_out(path):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import chain, zip_longest
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ REPEATS = frozenset((torch.repeat_interleave, Tensor.repeat_interleave))
 MOST_BYTES = 16 << 20
 """Memory that building a module may use besides three times that of its arrays."""
 
-MOST_CALLS, CALLS_PER_ARRAY = 4000, 200
+MOST_CALLS, CALLS_PER_ARRAY = 4000, 50
 """Calls of torch that building a module may take."""
 
 MOST_NUMBER = 1 << 16
@@ -155,8 +156,16 @@ def _integers(value: Any) -> Iterator[int]:
     elif isinstance(value, np.ndarray):
         yield from _integers(value.tolist())
     elif isinstance(value, BaseEstimator):
-        yield from _integers(vars(value))
+        known = getattr(value, "_parameter_constraints", {})
+        yield from _integers(
+            {k: v for k, v in vars(value).items() if not _is_real(known.get(k, ()))}
+        )
     elif isinstance(value, dict):
         yield from chain.from_iterable(map(_integers, value.values()))
     elif isinstance(value, list | tuple):
         yield from chain.from_iterable(map(_integers, value))
+
+
+def _is_real(constraints: Any) -> bool:
+    """Return whether a parameter is a real number, and so no size."""
+    return any(getattr(one, "type", None) is Real for one in constraints)

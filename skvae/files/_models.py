@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
@@ -16,6 +17,7 @@ import skvae.objectives
 import skvae.priors
 import skvae.schedules
 from skvae._model import Architecture
+from skvae.estimators._apply import own_modes
 from skvae.estimators._gaps import Gaps
 from skvae.estimators._marginal import Marginal
 from skvae.files._bounded import Bounded, Roomy, Undrawn, check_numbers
@@ -148,7 +150,8 @@ class StoredModule:
             entry.n_bytes // entry.dtype.itemsize for entry in self.entries.values()
         )
         check_numbers(blueprint, n_numbers)
-        with self.limits(n_bytes, len(self.entries)):
+        limits = self.limits(n_bytes, len(self.entries))
+        with own_modes(inference=False), torch.device("cpu"), limits:
             module = build(blueprint)
         built = {name: t.detach().numpy() for name, t in module.state_dict().items()}
         self._compare(built)
@@ -191,11 +194,11 @@ def _arrays_of(module: nn.Module) -> dict[str, np.ndarray]:
 def _split_model(model: Any) -> dict[str, Any]:
     state = {k: v for k, v in vars(model).items() if k not in LEFT_OUT}
     module = state.pop("module_", None)
-    return {
-        "name": NAME_OF[type(model)],
-        "state": state,
-        "module": None if module is None else _arrays_of(module),
-    }
+    arrays = None if module is None else _arrays_of(module)
+    if arrays is not None:
+        n_numbers = sum(array.size for array in arrays.values())
+        check_numbers(state["_architecture"], n_numbers)
+    return {"name": NAME_OF[type(model)], "state": state, "module": arrays}
 
 
 def _check_model(fields: dict[str, Any], reader: Reader) -> None:
