@@ -1,8 +1,8 @@
 """Modules of the sizes that a file names, but no larger than its arrays."""
 
 from collections.abc import Callable, Iterator
-from itertools import chain
-from math import prod
+from itertools import chain, zip_longest
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,15 @@ MAKERS = frozenset(
 )
 """Functions whose results are as large as numbers say."""
 
+DRAWS = frozenset((Tensor.normal_, Tensor.uniform_))
+"""Methods whose results only the arrays of a file replace."""
+
 REPEATS = frozenset((torch.repeat_interleave, Tensor.repeat_interleave))
 
 MOST_BYTES = 16 << 20
-"""Memory that a module may use besides what its arrays in the file take twice."""
+"""Memory that building a module may use besides three times that of its arrays."""
 
-MOST_CALLS, CALLS_PER_ARRAY = 4000, 200
+MOST_CALLS, CALLS_PER_ARRAY = 4000, 50
 """Calls of torch that building a module may take."""
 
 MOST_NUMBER = 1 << 16
@@ -54,7 +57,7 @@ class Bounded(TorchFunctionMode):
 
     def __init__(self, n_bytes: int, n_arrays: int) -> None:
         super().__init__()
-        self.n_bytes = 2 * n_bytes + MOST_BYTES
+        self.n_bytes = 3 * n_bytes + MOST_BYTES
         self.n_left = self.n_bytes
         self.n_calls = MOST_CALLS + CALLS_PER_ARRAY * n_arrays
 
@@ -73,11 +76,15 @@ class Bounded(TorchFunctionMode):
             self._check(self.n_bytes - self.n_left)
         else:
             self._check(8 * _size(func, args))
-        result = func(*args, **kwargs)
+        result = self.call(func, args, kwargs)
         if isinstance(result, Tensor):
             # Of a view too, since a copy of it may follow.
             self._check(result.numel() * result.element_size())
         return result
+
+    def call(self, func: Callable, args: Any, kwargs: Any) -> Any:
+        """Return what the function gives."""
+        return func(*args, **kwargs)
 
     def _check(self, n_bytes: int) -> None:
         if n_bytes > self.n_bytes:
@@ -86,19 +93,43 @@ class Bounded(TorchFunctionMode):
             )
 
 
+class Undrawn(Bounded):
+    """Also leave parameters as zeros, where building would draw them.
+
+    The arrays of the file replace them. Drawing takes longer than all else.
+    """
+
+    def call(self, func: Callable, args: Any, kwargs: Any) -> Any:
+        """Return what the function gives, or zeros in place of draws."""
+        if func in DRAWS:
+            return args[0].zero_()
+        if func is torch.linalg.qr:
+            return args[0], args[0][..., : args[0].shape[-1], :]
+        return func(*args, **kwargs)
+
+
+class Roomy(Bounded):
+    """Let a network of the user's own take more: its code is trusted."""
+
+    def __init__(self, n_bytes: int, n_arrays: int) -> None:
+        super().__init__(4 * n_bytes + 16 * MOST_BYTES, n_arrays + MOST_CALLS)
+
+
 def _size(func: Callable, args: Any) -> int:
     """Return about how many numbers a function of several tensors gives."""
     if func in REPEATS and len(args) > 1:
         repeats = args[1]
         is_list = isinstance(repeats, Tensor) and repeats.dim() > 0
         return int(repeats.sum()) if is_list else int(repeats) * args[0].numel()
-    shapes = [value.shape for value in args if isinstance(value, Tensor)]
-    if len(shapes) < 2:
+    shapes = [value.shape[::-1] for value in args if isinstance(value, Tensor)]
+    if len(shapes) < 2 or shapes[1:] == shapes[:-1]:
         return 0
-    try:
-        return prod(torch.broadcast_shapes(*shapes))
-    except RuntimeError:  # Of other functions than those of each number by itself.
-        return 0
+    n = 1
+    for sizes in zip_longest(*shapes, fillvalue=1):
+        if len(set(sizes) - {1}) > 1:  # The function does not go number by number.
+            return 0
+        n *= max(sizes)
+    return n
 
 
 def check_numbers(value: Any, n_numbers: int) -> None:
@@ -125,8 +156,16 @@ def _integers(value: Any) -> Iterator[int]:
     elif isinstance(value, np.ndarray):
         yield from _integers(value.tolist())
     elif isinstance(value, BaseEstimator):
-        yield from _integers(vars(value))
+        known = getattr(value, "_parameter_constraints", {})
+        yield from _integers(
+            {k: v for k, v in vars(value).items() if not _is_real(known.get(k, ()))}
+        )
     elif isinstance(value, dict):
         yield from chain.from_iterable(map(_integers, value.values()))
     elif isinstance(value, list | tuple):
         yield from chain.from_iterable(map(_integers, value))
+
+
+def _is_real(constraints: Any) -> bool:
+    """Return whether a parameter is a real number, and so no size."""
+    return any(getattr(one, "type", None) is Real for one in constraints)

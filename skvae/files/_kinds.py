@@ -19,6 +19,7 @@ ANY, PLAIN, ARRAY, NAMED = Field(), Plain(), Array(), Named()
 
 DATES = re.compile(r"[mM]8\[\d{0,4}(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\]")
 ZONE = re.compile(r"(?!dateutil)[A-Za-z0-9_+:-]+(/[A-Za-z0-9_+-]+)*")
+INTERVAL = re.compile(r"category interval\[(?:(.*), )?(?:left|right|both|neither)\]")
 DEVICE = re.compile(r"cpu|cuda(:\d{1,3})?")
 LIBRARIES = (None, "pandas", "polars")
 
@@ -211,10 +212,10 @@ def _split_layout(layout: Layout) -> dict[str, Any]:
     }
 
 
-def _distinct(texts: list[str]) -> tuple[list[str], np.ndarray]:
-    """Return the distinct texts, and the place of each among them."""
+def _distinct(texts: list[str]) -> tuple[str, np.ndarray]:
+    """Return the distinct texts, a line each, and the line of each text."""
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-    return list(places), np.array([places[text] for text in texts], dtype=np.int32)
+    return "\n".join(places), np.array([places[text] for text in texts], dtype=np.int32)
 
 
 def _check_layout(fields: dict[str, Any], reader: Reader) -> None:
@@ -227,15 +228,8 @@ def _check_layout(fields: dict[str, Any], reader: Reader) -> None:
     if len(shapes) > 1 or fields["library"] not in LIBRARIES:
         refuse("columns")
     reader.spend(6 * entries[0].shape[0])
-    texts = [*_texts(fields["kinds"]), *_texts(fields["dtypes"])]
-    for text in texts:
+    for text in f"{fields['kinds']}\n{fields['dtypes']}".split("\n"):
         _check_type(text)
-
-
-def _texts(node: Any) -> list[str]:
-    if not isinstance(node, list) or not all(isinstance(t, str) for t in node):
-        refuse("types of columns")
-    return list(node)
 
 
 def _check_type(text: str) -> None:
@@ -246,6 +240,8 @@ def _check_type(text: str) -> None:
     known = {"", "number", "boolean", "category", "level", "datetime", "timedelta"}
     if text in known:
         return
+    if found := INTERVAL.fullmatch(text):
+        text = found[1] or "float"
     plain, zone = text.partition(" of ")[0].removeprefix("category "), zone_of(text)
     is_known = bool(kind_of(plain)) and len(text) <= MOST_TEXT
     if not is_known or (zone is not None and not ZONE.fullmatch(zone)):
@@ -256,23 +252,24 @@ def _make_layout(
     library: str | None,
     levels: tuple,
     names: list | None,
-    kinds: list[str],
+    kinds: str,
     kind_codes: np.ndarray,
-    dtypes: list[str],
+    dtypes: str,
     dtype_codes: np.ndarray,
     ordered: np.ndarray,
     origins: np.ndarray,
     categories: list,
 ) -> Layout:
     n_columns = len(kind_codes)
+    of_kinds, of_dtypes = kinds.split("\n"), dtypes.split("\n")
     names = list(range(n_columns)) if names is None else names
     known: list[Any] = [None] * n_columns
     for j, values in categories:
         known[j] = values
     fields = zip(
         names,
-        [kinds[code] for code in kind_codes.tolist()],
-        [dtypes[code] for code in dtype_codes.tolist()],
+        [of_kinds[code] for code in kind_codes.tolist()],
+        [of_dtypes[code] for code in dtype_codes.tolist()],
         known,
         ordered.tolist(),
         origins.tolist(),
@@ -371,9 +368,9 @@ KINDS: dict[str, Kind] = {
             "library": PLAIN,
             "levels": ANY,
             "names": ANY,
-            "kinds": ANY,
+            "kinds": PLAIN,
             "kind_codes": ARRAY,
-            "dtypes": ANY,
+            "dtypes": PLAIN,
             "dtype_codes": ARRAY,
             "ordered": ARRAY,
             "origins": ARRAY,
@@ -417,7 +414,7 @@ def kind_of_value(value: Any) -> str | None:
     if isinstance(value, dict) and type(value).__name__ == "dict":
         are_names = all(isinstance(key, str) for key in value) and "$" not in value
         return "names" if are_names else "dict"
-    if type(value).__module__.startswith("pandas."):
+    if type(value).__module__.partition(".")[0] == "pandas":
         return _kind_of_pandas(value)
     is_aware = getattr(value, "tzinfo", None) is not None
     # Names of time zones would be lost.

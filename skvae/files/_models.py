@@ -2,9 +2,11 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
@@ -15,9 +17,10 @@ import skvae.objectives
 import skvae.priors
 import skvae.schedules
 from skvae._model import Architecture
+from skvae.estimators._apply import own_modes
 from skvae.estimators._gaps import Gaps
 from skvae.estimators._marginal import Marginal
-from skvae.files._bounded import Bounded, check_numbers
+from skvae.files._bounded import Bounded, Roomy, Undrawn, check_numbers
 from skvae.files._container import Source
 from skvae.files._errors import ModelFileError
 from skvae.files._kinds import KINDS, NAMED, PLAIN, kind_of_value
@@ -76,7 +79,16 @@ class NotGivenError(ValueError):
 
 
 class Module(Field):
-    """A field that is a module's arrays by name, or None; the node has their place."""
+    """A field that is a module's arrays by name, or None; the node has their place.
+
+    Parameters
+    ----------
+    limits : type of Bounded
+        What building the module is bounded by.
+    """
+
+    def __init__(self, limits: type[Bounded] = Undrawn) -> None:
+        self.limits = limits
 
     def write(self, writer: Writer, value: Any) -> Any:
         """Keep the arrays, and return what their names begin with."""
@@ -100,7 +112,9 @@ class Module(Field):
 
     def read(self, reader: Reader, said: Any) -> Any:
         """Return the arrays, which are not read before a module is there."""
-        return None if said is None else StoredModule(reader.source, f"{said}/")
+        if said is None:
+            return None
+        return StoredModule(reader.source, f"{said}/", self.limits)
 
 
 class StoredModule:
@@ -111,10 +125,11 @@ class StoredModule:
     source : Source
     place : str
         What their names begin with.
+    limits : type of Bounded
     """
 
-    def __init__(self, source: Source, place: str) -> None:
-        self.source = source
+    def __init__(self, source: Source, place: str, limits: type[Bounded]) -> None:
+        self.source, self.limits = source, limits
         self.entries = {
             name.removeprefix(place): entry
             for name, entry in source.entries.items()
@@ -135,7 +150,8 @@ class StoredModule:
             entry.n_bytes // entry.dtype.itemsize for entry in self.entries.values()
         )
         check_numbers(blueprint, n_numbers)
-        with Bounded(n_bytes, len(self.entries)):
+        limits = self.limits(n_bytes, len(self.entries))
+        with own_modes(inference=False), torch.device("cpu"), limits:
             module = build(blueprint)
         built = {name: t.detach().numpy() for name, t in module.state_dict().items()}
         self._compare(built)
@@ -178,20 +194,20 @@ def _arrays_of(module: nn.Module) -> dict[str, np.ndarray]:
 def _split_model(model: Any) -> dict[str, Any]:
     state = {k: v for k, v in vars(model).items() if k not in LEFT_OUT}
     module = state.pop("module_", None)
-    return {
-        "name": NAME_OF[type(model)],
-        "state": state,
-        "module": None if module is None else _arrays_of(module),
-    }
+    arrays = None if module is None else _arrays_of(module)
+    if arrays is not None:
+        n_numbers = sum(array.size for array in arrays.values())
+        check_numbers(state["_architecture"], n_numbers)
+    return {"name": NAME_OF[type(model)], "state": state, "module": arrays}
 
 
 def _check_model(fields: dict[str, Any], reader: Reader) -> None:
     cls: Any = _known(MODELS, fields["name"])
-    parameters = inspect.signature(cls).parameters
-    lacks = parameters.keys() - fields["state"].keys()
+    parameters = _parameters_of(cls)
+    lacks = parameters - fields["state"].keys()
     if lacks:
         raise ModelFileError(f"The file lacks the parameter {min(lacks)}.")
-    for name in fields["state"].keys() - parameters.keys():
+    for name in fields["state"].keys() - parameters:
         own = getattr(cls, name, None)
         is_data = not callable(own) and not isinstance(own, property)
         if not (name.isidentifier() and not name.startswith("__") and is_data):
@@ -224,13 +240,15 @@ def _make_marginal(likelihood: Any, n_features: int, module: Any) -> Marginal:
 
 
 def _split_spec(spec: Any) -> dict[str, Any]:
-    return {"name": NAME_OF[type(spec)], "of": spec.get_params(deep=False)}
+    name = NAME_OF[type(spec)]
+    names = sorted(_parameters_of(SPECS[name]))
+    return {"name": name, "of": {name: getattr(spec, name) for name in names}}
 
 
 def _check_named(classes: Mapping[str, Any]) -> Any:
     def check(fields: dict[str, Any], reader: Reader) -> None:
         cls = _known(classes, fields["name"])
-        others = fields["of"].keys() - inspect.signature(cls).parameters.keys()
+        others = fields["of"].keys() - _parameters_of(cls)
         if others:
             raise ModelFileError(
                 f"The file has a {fields['name']} with a parameter that it does not "
@@ -238,6 +256,11 @@ def _check_named(classes: Mapping[str, Any]) -> Any:
             )
 
     return check
+
+
+@cache
+def _parameters_of(cls: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(cls).parameters)
 
 
 def _known(classes: Mapping[str, Any], name: Any) -> Any:
@@ -294,7 +317,11 @@ class Given(NamedTuple):
     def kinds(self) -> dict[str, Kind]:
         """Return the kinds of values that files hold, these networks among them."""
         own = {f"own {name}": self._kind(name) for name in ("encoder", "decoder")}
-        return {**MODEL_KINDS, **own}
+        if self.encoder is None and self.decoder is None:
+            return {**MODEL_KINDS, **own}
+        model = MODEL_KINDS["model"]
+        fields = {**model.fields, "module": Module(Roomy)}
+        return {**MODEL_KINDS, **own, "model": model._replace(fields=fields)}
 
     def _kind(self, name: str) -> Kind:
         value = getattr(self, name)

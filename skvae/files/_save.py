@@ -29,8 +29,11 @@ def save(model: Any, path: Path) -> None:
     """Write a fitted model to a file; see the method `save` of estimators."""
     check_is_fitted(model)
     made = writer()
-    node = made.encode(model)
-    _check_audit(node, made.arrays)
+    try:
+        node = made.encode(model)
+        _audit(node, made.arrays)
+    except ModelFileError as error:
+        raise ValueError(f"The model cannot be saved. {error} Use pickle.") from error
     facts = {
         "format": FORMAT,
         "versions": versions(),
@@ -40,15 +43,11 @@ def save(model: Any, path: Path) -> None:
     write(path, made.arrays, facts)
 
 
-def _check_audit(node: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    """Raise ValueError if no file with these could be loaded."""
+def _audit(node: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise ModelFileError if no file with these could be loaded."""
     small = {name: little(array) for name, array in arrays.items()}
     entries = {name: Entry(name, a.dtype, a.shape) for name, a in small.items()}
-    kinds = Given(encoder=True, decoder=True).kinds()
-    try:
-        Reader(kinds, _Entries(entries)).audit(node)
-    except ModelFileError as error:
-        raise ValueError(f"The model cannot be saved. {error} Use pickle.") from error
+    Reader(Given(encoder=True, decoder=True).kinds(), _Entries(entries)).audit(node)
 
 
 class _Entries(Source):

@@ -7,8 +7,7 @@ value of any: nothing that a file names is looked up anywhere else.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,11 +101,7 @@ class Named(Field):
 
     def write(self, writer: "Writer", value: Any) -> Any:
         """Return the dict of nodes."""
-        nodes = {}
-        for name, one in value.items():
-            with writer.inside(name):
-                nodes[name] = writer.encode(one)
-        return nodes
+        return {name: writer.encode_at(name, one) for name, one in value.items()}
 
     def audit(self, reader: "Reader", said: Any) -> None:
         """Raise ModelFileError if it is none, or a node in it is wrong."""
@@ -137,14 +132,12 @@ class Writer:
         self.arrays: dict[str, np.ndarray] = {}
         self.place: list[str] = []
 
-    @contextmanager
-    def inside(self, name: Any) -> Iterator[None]:
-        """Name arrays after a place within a place."""
+    def encode_at(self, name: Any, value: Any) -> Any:
+        """Return the node of a value that has a name in the one around it."""
         self.place.append(str(name))
-        try:
-            yield
-        finally:
-            self.place.pop()
+        node = self.encode(value)
+        self.place.pop()
+        return node
 
     @property
     def name(self) -> str:
@@ -181,17 +174,10 @@ class Writer:
                 "can change, or leave it out."
             )
         if kind == "list":
-            return self._list(value)
+            return [self.encode_at(i, one) for i, one in enumerate(value)]
         fields = self.kinds[kind].fields
         parts = self.kinds[kind].split(value)
         return {"$": kind} | {k: fields[k].write(self, v) for k, v in parts.items()}
-
-    def _list(self, values: list) -> Any:
-        nodes = []
-        for i, value in enumerate(values):
-            with self.inside(i):
-                nodes.append(self.encode(value))
-        return nodes
 
 
 class Reader:
