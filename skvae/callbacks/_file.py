@@ -12,7 +12,7 @@ from skvae.files._container import Source, write
 from skvae.files._models import Given, NotGivenError, writer
 from skvae.files._save import (
     FORMAT,
-    _check_audit,
+    _audit,
     _in_present_format,
     _refuse_unused,
     versions,
@@ -69,7 +69,7 @@ def write_cut(path: Path, cut: Cut, n_columns: int) -> None:
 def require_writable(estimator: Any) -> None:
     """Raise TypeError or ValueError if a file cannot hold an estimator."""
     made = writer()
-    _check_audit(made.encode(estimator), made.arrays)
+    _audit(made.encode(estimator), made.arrays)
 
 
 def read_cut(path: Path, encoder: Any, decoder: Any) -> Cut:
