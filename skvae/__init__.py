@@ -1,6 +1,7 @@
 """Variational autoencoders for scikit-learn users."""
 
 from skvae._version import __version__
+from skvae.callbacks import resume
 from skvae.displays import (
     LatentDisplay,
     LossCurveDisplay,
@@ -15,6 +16,7 @@ from skvae.estimators import (
     VAEOutlierDetector,
     VAETransformer,
 )
+from skvae.files import ModelFileError, load
 from skvae.inspection import FitReport
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "LatentDisplay",
     "LossCurveDisplay",
     "ManifoldDisplay",
+    "ModelFileError",
     "ReconstructionDisplay",
     "RowComparisonDisplay",
     "TraversalDisplay",
@@ -30,4 +33,6 @@ __all__ = [
     "VAEOutlierDetector",
     "VAETransformer",
     "__version__",
+    "load",
+    "resume",
 ]

@@ -67,15 +67,45 @@ class FitSupport(CallbackSupportMixin):
     A clone, until it has been fitted, belongs to whatever made it: a search, a
     cross-validation, an ensemble. Callback contexts do not say that much:
     `cross_validate` passes none, and a pipeline passes one whether or not it is fitted
-    by a search.
+    by a search. Callbacks of this package find the fit that goes on, and `fit` a run
+    that was cut off, which it takes up.
     """
 
     _is_clone = False
+    _running: Any = None
+    _unfinished: Any = None
 
     def __sklearn_clone__(self) -> Any:
         clone = super().__sklearn_clone__()
         clone._is_clone = True
         return clone
+
+
+DURING_FIT = (
+    "_running",
+    "_unfinished",
+    "_skl_callbacks",
+    "_skl_callbacks_to_teardown",
+    "_callback_fit_ctx",
+    "_parent_callback_ctx",
+)
+"""Attributes of an estimator that is being fitted."""
+
+
+def without_callbacks(estimator: Any, keeps_fitted: bool) -> Any:
+    """Return a shallow copy of an estimator, as if no fit were going on.
+
+    Parameters
+    ----------
+    estimator : estimator
+    keeps_fitted : bool
+        Whether the copy has fitted attributes.
+    """
+    own = vars(estimator)
+    kept = own.keys() - DURING_FIT if keeps_fitted else {"_sklearn_output_config"}
+    copy = type(estimator)(**estimator.get_params(deep=False))
+    vars(copy).update({name: own[name] for name in own if name in kept})
+    return copy
 
 
 @contextmanager

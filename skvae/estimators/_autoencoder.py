@@ -50,6 +50,9 @@ class AutoencoderTransformer(LatentTransformer):
     max_iter : "auto" or int, default="auto"
         Largest number of epochs. `"auto"`: as many as take 4,000 steps, at least 10 and
         at most 300.
+    max_time : float or None, default=None
+        Time for epochs, in seconds: the fit ends with the epoch in which it is over.
+        :func:`skvae.resume` counts what was used before. None: no limit.
     tol : float or None, default=0.01
         Smallest decrease of the loss, in nats per row, that counts as an improvement.
         None trains for `max_iter` epochs in any case.
@@ -78,11 +81,12 @@ class AutoencoderTransformer(LatentTransformer):
         missing. `"auto"`: 1 if rows of `fit` have missing cells, otherwise 0.
     warm_start : bool, default=False
         Continue from the fitted state when `fit` is called again. A fit that was
-        stopped, by a callback or Ctrl-C, continues where it was if its settings and
-        rows are the same (`max_iter` and `n_iter_no_change` may change), and then
-        equals the uninterrupted one. After a fit that ended by itself, up to `max_iter`
-        more epochs follow, with schedules from their beginning. Scaling and seed of the
-        first fit are kept.
+        stopped, by a callback, Ctrl-C or `max_time`, continues where it was if its
+        settings and rows are the same (`max_iter`, `max_time` and `n_iter_no_change`
+        may change), and then equals the uninterrupted one. After a fit that ended by
+        itself, up to `max_iter` more epochs follow, with schedules from their
+        beginning. Scaling and seed of the first fit are kept. For fits in another
+        process see :func:`skvae.resume`.
     device : str or torch.device, default="auto"
         Device of the model. `"auto"`: a CUDA GPU if there is one, else the CPU.
     random_state : int, RandomState instance or None, default=None
@@ -182,6 +186,7 @@ class AutoencoderTransformer(LatentTransformer):
         learning_rate="auto",
         batch_size="auto",
         max_iter="auto",
+        max_time=None,
         tol=0.01,
         early_stopping=True,
         validation_fraction="auto",
@@ -204,6 +209,7 @@ class AutoencoderTransformer(LatentTransformer):
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.max_time = max_time
         self.tol = tol
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction

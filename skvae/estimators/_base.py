@@ -26,9 +26,11 @@ from skvae._sklearn import (
 )
 from skvae._version import __version__
 from skvae.estimators._apply import decode, map_rows, own_modes
-from skvae.estimators._begin import batches_of, begin
+from skvae.estimators._begin import batches_of, begin, shown_of, split_of, take_up
 from skvae.estimators._errors import unchanged_on_error
 from skvae.estimators._recipe import pace_of, resolve, resolve_networks
+from skvae.estimators._running import Running
+from skvae.estimators._saves import SaveMethod
 from skvae.likelihoods import (
     BY_KIND,
     LIKELIHOODS,
@@ -51,11 +53,9 @@ from skvae.training import SOLVERS, Plan, Training, end_fit, neighbors_of
 AUTO, COUNT = StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")
 """What a parameter may be: "auto", a positive integer."""
 
-LEAST_ROWS_TO_HOLD_OUT = 10
-"""With fewer distinct rows than this, none are held out."""
-
 
 class LatentTransformer(
+    SaveMethod,
     ClassNamePrefixFeaturesOutMixin,
     FitSupport,
     TransformerMixin,
@@ -86,6 +86,7 @@ class LatentTransformer(
         "learning_rate": [AUTO, Interval(Real, 0, None, closed="neither"), Schedule],
         "batch_size": [AUTO, COUNT],
         "max_iter": [AUTO, COUNT],
+        "max_time": [None, Interval(Real, 0, None, closed="neither")],
         "tol": [None, Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [AUTO, Interval(Real, 0, 1, closed="neither")],
@@ -233,8 +234,13 @@ class LatentTransformer(
 
     @with_callbacks
     @own_modes(inference=False)
-    def _fit_cells(self, cells, known, weights, X):
-        """Fit the model to cells that were read; callbacks are given `X`."""
+    def _fit_cells(self, cells, known, weights, X, owner=None):
+        """Fit the model to cells that were read; callbacks are given `X`.
+
+        The owner is the estimator whose `fit` was called, if that is another one.
+        """
+        owner = self if owner is None else owner
+        unfinished = owner._unfinished
         device = resolve_device(self.device)
         rows = canonical_rows(cells, weights)
         params, missing = self.get_params(deep=False), rows.has_missing
@@ -242,11 +248,11 @@ class LatentTransformer(
         objective.check()
         pace = pace_of(params, objective, rows.n_features, missing)
         settings = resolve(params, len(rows), missing, pace)
-        train, held_out = self._split(rows, settings["validation_fraction"])
-        split = train, held_out
-        model, fitted = self._model(known, rows, split, settings, objective)
+        split = split_of(rows, settings["validation_fraction"], self.early_stopping)
+        train, held_out = split
+        model, fitted = self._model(known, rows, split, settings, objective, unfinished)
         objective, beta = self._loss(objective, fitted["_start"], model, len(train))
-        shown = self._shown(train, held_out, settings)
+        shown = shown_of(train, held_out, settings)
         k = objective.neighborhood
         neighbors = neighbors_of(model.cpu(), k, train, held_out, shown)
         model.to(device)
@@ -260,6 +266,7 @@ class LatentTransformer(
             plan,
             fitted["_start"],
             self._saved if self._is_resumed else None,
+            unfinished,
         )
         architecture = fitted["_architecture"]
         known = known._replace(likelihood=architecture.likelihood, others=())
@@ -267,7 +274,7 @@ class LatentTransformer(
         fitted |= {"encoder_": architecture.encoder, "decoder_": architecture.decoder}
         fitted |= {"_known": known, "likelihood_": fitted_likelihood(known)}
         fitted |= self._said_of_loss(objective, beta)
-        self._train(training, X, rows, fitted)
+        self._train(training, X, rows, fitted, owner)
 
     def _plan(self, settings, objective, beta, seed, *rows):
         weights = {**objective.weights(), "kl": as_weight(beta)}
@@ -282,9 +289,10 @@ class LatentTransformer(
             seed=seed,
             hidden_fraction=settings["hidden_fraction"],
             rows=tuple(some.fingerprint() for some in rows),
+            max_time=self.max_time,
         )
 
-    def _model(self, known, rows, split, settings, objective):
+    def _model(self, known, rows, split, settings, objective, unfinished):
         """Return the model to train, and fitted attributes that say how it was made."""
         sees_missing = rows.has_missing or settings["hidden_fraction"] > 0.0
         if self._is_resumed:
@@ -303,10 +311,10 @@ class LatentTransformer(
         )
         if self._is_resumed:
             return self._resumed_model(architecture)
-        seed = seed_from(self.random_state)
+        seed = seed_from(self.random_state) if unfinished is None else unfinished.seed
         likelihoods = known.likelihood, *known.others
         given = likelihoods, rows, split, objective.for_density()
-        begun = begin(architecture, *given, seed)
+        begun = take_up(begin(architecture, *given, seed), unfinished)
         said = {"_architecture": begun.architecture, "_start": begun.start}
         return begun.model, {**said, "_seed": seed}
 
@@ -326,26 +334,9 @@ class LatentTransformer(
         known = {name: vars(self)[name] for name in kept}
         return model, {"_architecture": fitted, **known}
 
-    def _split(self, rows, fraction):
-        """Return (training rows, held-out rows or None)."""
-        if not self.early_stopping or len(rows) < LEAST_ROWS_TO_HOLD_OUT:
-            return rows, None
-        n_held_out = max(1, round(fraction * len(rows)))
-        return rows.split(min(n_held_out, len(rows) - 1))
-
-    @staticmethod
-    def _shown(train, held_out, settings):
-        """Return training rows for the curves, where training itself hides cells.
-
-        They are as many as are held out, and chosen in the same way.
-        """
-        if not settings["hidden_fraction"]:
-            return None
-        n_rows = settings["batch_size"] if held_out is None else len(held_out)
-        return train.take(train.spread(min(n_rows, len(train))))
-
-    def _train(self, training, X, rows, fitted):
+    def _train(self, training, X, rows, fitted, owner):
         """Train, report to callbacks, and set all fitted attributes together."""
+        self._running = Running(self, owner, training, rows, fitted)
         tasks = epoch_tasks(self, X, training.plan.max_iter)
 
         def snapshot():
@@ -361,6 +352,7 @@ class LatentTransformer(
         except KeyboardInterrupt as interrupt:
             self._end_by(interrupt, training)
         saved = training.save(with_arrays=self.warm_start)
+        self._running.stop()
         try:
             outcome = self._finish(training, rows, fitted)
         except KeyboardInterrupt as interrupt:
@@ -368,6 +360,7 @@ class LatentTransformer(
             outcome = self._finish(training, rows, fitted)
         vars(self).update({**fitted, **outcome}, _saved=saved, _is_clone=False)
         tasks.finish(snapshot)
+        del self._running
 
     def _end_by(self, interrupt, training):
         """Let Ctrl-C end the fit, if it is of a whole epoch and not that of a clone."""
@@ -377,6 +370,9 @@ class LatentTransformer(
     def _finish(self, training, rows, fitted):
         """Return the result of the trained model; may be called again if cut off."""
         training.finish(rows)
+        return self._result(training, rows, fitted)
+
+    def _result(self, training, rows, fitted):
         outcome = self._outcome(training.model, training)
         return outcome | self._said_of_sampler(training, rows, fitted)
 
@@ -486,7 +482,7 @@ class LatentTransformer(
 
         A model fitted on a GPU can then be loaded on a machine without one.
         """
-        state = dict(super().__getstate__())
+        state = {k: v for k, v in super().__getstate__().items() if k != "_running"}
         if "module_" in state:
             state["module_"] = {
                 name: tensor.cpu().numpy()

@@ -1,6 +1,6 @@
 """The description of a model, and rows → the model that training begins with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +10,10 @@ from skvae.estimators._sampler import fit_sampler
 from skvae.likelihoods import Likelihood
 from skvae.objectives import Objective
 from skvae.table import Batches, Rows
-from skvae.training import NUMBERS, Start, best_number, mean_loss, start
+from skvae.training import NUMBERS, Start, Unfinished, best_number, mean_loss, start
+
+LEAST_ROWS_TO_HOLD_OUT = 10
+"""With fewer distinct rows than this, none are held out."""
 
 Split = tuple[Rows, Rows | None]
 """Training rows, and held-out rows or None."""
@@ -62,6 +65,14 @@ def begin(
     return min(tried, key=lambda begun: _loss_with_sampler(begun, *known[1:]))
 
 
+def take_up(begun: Begun, unfinished: Unfinished | None) -> Begun:
+    """Return the same, as it was where a run that goes on had begun."""
+    if unfinished is None:
+        return begun
+    unfinished.restore(begun.model)
+    return begun._replace(start=unfinished.start)
+
+
 def _with_number(
     architecture: Architecture,
     likelihood: Likelihood,
@@ -103,6 +114,27 @@ def _loss_with_sampler(
     loss = mean_loss(model, held_out or train, objective.bound())
     model.prior = own
     return loss
+
+
+def split_of(rows: Rows, fraction: float, holds_out: bool) -> Split:
+    """Return training rows, and held-out rows if there are to be some."""
+    if not holds_out or len(rows) < LEAST_ROWS_TO_HOLD_OUT:
+        return rows, None
+    n_held_out = max(1, round(fraction * len(rows)))
+    return rows.split(min(n_held_out, len(rows) - 1))
+
+
+def shown_of(
+    train: Rows, held_out: Rows | None, settings: Mapping[str, Any]
+) -> Rows | None:
+    """Return training rows for the curves, where training itself hides cells.
+
+    They are as many as are held out, and chosen in the same way.
+    """
+    if not settings["hidden_fraction"]:
+        return None
+    n_rows = settings["batch_size"] if held_out is None else len(held_out)
+    return train.take(train.spread(min(n_rows, len(train))))
 
 
 def batches_of(

@@ -137,6 +137,9 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         Largest number of epochs. `"auto"`: as many as take 4,000 steps, with neighbors
         2,500; at least 10 and at most 300, or 1,000 where `n_components="auto"`. For
         imputation 2,000 steps and at most 150 epochs.
+    max_time : float or None, default=None
+        Time for epochs, in seconds: the fit ends with the epoch in which it is over.
+        :func:`skvae.resume` counts what was used before. None: no limit.
     tol : float or None, default=0.01
         Smallest decrease of the loss, in nats per row, that counts as an improvement.
         None trains for `max_iter` epochs in any case.
@@ -171,11 +174,12 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         otherwise 0.
     warm_start : bool, default=False
         Continue from the fitted state when `fit` is called again. A fit that was
-        stopped, by a callback or Ctrl-C, continues where it was if its settings and
-        rows are the same (`max_iter` and `n_iter_no_change` may change), and then
-        equals the uninterrupted one. After a fit that ended by itself, up to `max_iter`
-        more epochs follow, with schedules from their beginning. Scaling and seed of the
-        first fit are kept.
+        stopped, by a callback, Ctrl-C or `max_time`, continues where it was if its
+        settings and rows are the same (`max_iter`, `max_time` and `n_iter_no_change`
+        may change), and then equals the uninterrupted one. After a fit that ended by
+        itself, up to `max_iter` more epochs follow, with schedules from their
+        beginning. Scaling and seed of the first fit are kept. For fits in another
+        process see :func:`skvae.resume`.
     device : str or torch.device, default="auto"
         Device of the model. `"auto"`: a CUDA GPU if there is one, else the CPU.
     random_state : int, RandomState instance or None, default=None
@@ -310,6 +314,7 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         learning_rate="auto",
         batch_size="auto",
         max_iter="auto",
+        max_time=None,
         tol=0.01,
         early_stopping=True,
         validation_fraction="auto",
@@ -336,6 +341,7 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.max_time = max_time
         self.tol = tol
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction

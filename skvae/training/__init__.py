@@ -9,6 +9,7 @@ from skvae.training._posteriors import posteriors_of
 from skvae.training._start import NUMBERS as NUMBERS
 from skvae.training._start import best_number, mean_loss, start
 from skvae.training._state import Saved
+from skvae.training._unfinished import Unfinished, copied
 
 __all__ = [
     "SOLVERS",
@@ -16,7 +17,9 @@ __all__ = [
     "Saved",
     "Start",
     "Training",
+    "Unfinished",
     "best_number",
+    "copied",
     "end_fit",
     "mean_loss",
     "neighbors_of",

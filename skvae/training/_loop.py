@@ -1,12 +1,10 @@
 """The one training loop: batches, model, objective → trained parameters and history."""
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from skvae._model import Model
@@ -16,6 +14,7 @@ from skvae.schedules import Progress, Schedule, Weight
 from skvae.table import Batch, Batches, Rows
 from skvae.training._acceptance import Acceptance, Start
 from skvae.training._chance import Chance
+from skvae.training._clock import Clock
 from skvae.training._modes import Modes
 from skvae.training._optimizers import SOLVERS
 from skvae.training._posteriors import posteriors_of
@@ -23,8 +22,14 @@ from skvae.training._replay import Replayed
 from skvae.training._start import start as start_model
 from skvae.training._state import FlatParameters, Saved, TrainingState
 from skvae.training._step import step_for
+from skvae.training._unfinished import Unfinished
 from skvae.training._validation import N_VALIDATION_LOSSES, Validation
-from skvae.training._warnings import warn_if_improving, warn_of_start, warn_of_weights
+from skvae.training._warnings import (
+    warn_if_improving,
+    warn_of_infinite_loss,
+    warn_of_start,
+    warn_of_weights,
+)
 
 N_AVERAGED = 16
 """Steps of an epoch, at least, that count in the average, if it has as many."""
@@ -63,6 +68,7 @@ class Plan(NamedTuple):
     hidden_fraction: float = 0.0
     rows: tuple[int, ...] = ()
     """Fingerprints of all rows, and of those that are trained on."""
+    max_time: float | None = None
 
 
 def _keep_freed_memory() -> None:
@@ -94,6 +100,8 @@ class Training:
     earlier : Saved or None
         The end of an earlier run, which goes on where it was unfinished; otherwise a
         new run goes on from there.
+    unfinished : Unfinished or None
+        The run that goes on, and no other: ValueError where this is another one.
     """
 
     def __init__(
@@ -105,8 +113,10 @@ class Training:
         plan: Plan,
         start: Start,
         earlier: Saved | None = None,
+        unfinished: Unfinished | None = None,
     ) -> None:
-        self.model, self.plan = model, plan
+        self.model, self.plan, self.start = model, plan, start
+        self.clock = Clock(plan.max_time)
         self.train, self.held_out = train, held_out
         self.names = plan.objective.names
         weights = plan.weights.values()
@@ -128,7 +138,7 @@ class Training:
             self.replayed = Replayed(self.take_values, self.state.save, self.state.load)
         self.validate = self._validation(train if held_out is None else held_out)
         self.show = None if shown is None else self._check(shown, len(shown), 1)
-        self._begin(start, earlier and earlier.to_torch(train.device))
+        self._begin(start, earlier and earlier.to_torch(train.device), unfinished)
 
     def _validation(self, rows: Batches) -> Validation:
         """Return what checks states: on held-out rows, or on a few of all rows.
@@ -145,14 +155,19 @@ class Training:
         plan = self.plan
         return Validation(self.model, plan.objective, rows, n_rows, n_draws, plan.seed)
 
-    def _begin(self, start: Start, earlier: Saved | None) -> None:
+    def _begin(
+        self, start: Start, earlier: Saved | None, unfinished: Unfinished | None
+    ) -> None:
         """Take up an unfinished run, or begin one, which may go on from an earlier."""
         state, plan = self.state, self.plan
         state.counters.weights = {k: w.start() for k, w in plan.weights.items()}
         # How long a run may be, and may wait for improvements, may change.
-        fixed = plan._replace(max_iter=0, n_iter_no_change=0)
+        fixed = plan._replace(max_iter=0, n_iter_no_change=0, max_time=None)
         state.counters.run = identity((start, self.train.batch_size, fixed))
         self.acceptance = Acceptance(state, self._loss_of, plan.tol)
+        if unfinished is not None:
+            unfinished.take_up(self)
+            return
         if earlier is not None and self._is_unfinished(earlier):
             state.load(earlier)
             return
@@ -252,7 +267,7 @@ class Training:
     # The run
 
     def run(self, begin: Callable[[], None], end: Callable[[], bool]) -> None:
-        """Train until `max_iter`, convergence, or until `end` answers true.
+        """Train until `max_iter`, `max_time`, convergence, or `end` answers true.
 
         Parameters
         ----------
@@ -265,8 +280,9 @@ class Training:
             After Ctrl-C. The state is that of the last whole epoch.
         """
         _keep_freed_memory()
+        self.clock.start()
         before: Saved | None = None
-        is_over = False
+        is_over = self._is_over
         try:
             while not is_over:
                 before = self.state.save()
@@ -275,15 +291,20 @@ class Training:
                 # Is not gone back to; the next one may take its place in memory.
                 before = None
                 is_over = has_advanced and end()
-                is_over = is_over or self.state.counters.is_finished
+                is_over = is_over or self._is_over
         except KeyboardInterrupt:
             if before is not None:
                 self.state.load(before)
             raise
-        if self.state.counters.n_epochs == self.plan.max_iter:
+        if self.clock.is_late or self.state.counters.n_epochs == self.plan.max_iter:
             if not self._converged():
-                warn_if_improving(self.state.kept.losses, self.plan)
+                warn_if_improving(self.state, self.plan)
             warn_of_weights(self.state, self.plan)
+
+    @property
+    def _is_over(self) -> bool:
+        is_late = self.clock.is_late and self.state.counters.n_epochs > 0
+        return self.state.counters.is_finished or is_late
 
     def _advance(self, before: Saved) -> bool:
         """Train an epoch, with smaller steps if need be; false if that is no help."""
@@ -436,19 +457,24 @@ class Training:
         return (saved if keeps else saved._replace(arrays={})).to_numpy()
 
     def finish(self, rows: Rows) -> None:
-        """Set the parameters to those that the run led to.
+        """Set the parameters to those that the run led to, and warn if it led nowhere.
 
         Parameters
         ----------
         rows : Rows
             All rows, held-out ones included: a start that stays is fitted to them.
         """
+        if self.acceptance.stays_at_start:
+            warn_of_start(self.plan.objective)
+        self.take_best(rows)
+
+    def take_best(self, rows: Rows) -> None:
+        """Set the parameters to those of the best state, given all rows."""
         kept = self.state.kept.theta
         self.parameters.theta.copy_(self.parameters.average if kept is None else kept)
         for p in self.model.parameters():
             p.grad = None
         if self.acceptance.stays_at_start:
-            warn_of_start(self.plan.objective)
             # On the CPU, as the first time.
             start_model(self.model.cpu(), rows, self.plan.objective.for_density())
             self.model.to(self.train.device)
@@ -464,14 +490,5 @@ class Training:
                 f"{1 / slowdown:.0f} times lower. Look for extreme values in X, or "
                 "lower learning_rate."
             )
-        goes_on = (
-            f"goes on from there with a learning rate {1 / slowdown:.0f} times lower"
-        )
-        what = goes_on if slowdown >= LEAST_SLOWDOWN else "ends there"
-        warnings.warn(
-            f"The loss was not finite in epoch {self.state.counters.n_epochs + 1}. The "
-            f"epoch before is restored, and training {what}. Lower learning_rate to "
-            "avoid this.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+        goes_on = slowdown >= LEAST_SLOWDOWN
+        warn_of_infinite_loss(self.state, slowdown, goes_on)

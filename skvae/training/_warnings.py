@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
@@ -27,6 +26,16 @@ def warn_of_start(objective: Objective) -> None:
         )
 
 
+def warn_of_infinite_loss(state: TrainingState, slowdown: float, goes_on: bool) -> None:
+    """Warn of an epoch that was undone, and say what follows."""
+    what = f"goes on from there with a learning rate {1 / slowdown:.0f} times lower"
+    _warn(
+        f"The loss was not finite in epoch {state.counters.n_epochs + 1}. The epoch "
+        f"before is restored, and training {what if goes_on else 'ends there'}. Lower "
+        "learning_rate to avoid this."
+    )
+
+
 def warn_of_weights(state: TrainingState, plan: Any) -> None:
     """Warn of weights that let no state be returned: the last one is."""
     if state.kept.theta is not None:
@@ -46,15 +55,20 @@ def warn_of_weights(state: TrainingState, plan: Any) -> None:
         )
 
 
-def warn_if_improving(losses: Sequence[float], plan: Any) -> None:
+def warn_if_improving(state: TrainingState, plan: Any) -> None:
     """Warn where the last tenth of the epochs still improved by more than `tol`."""
-    window = max(1, plan.max_iter // 10)
+    losses, n_epochs = state.kept.losses, state.counters.n_epochs
+    window = max(1, n_epochs // 10)
     if plan.tol is None or len(losses) <= window:
         return
     gain = min(losses[:-window]) - min(losses[-window:])
-    if gain > plan.tol * window:
-        _warn(
-            f"Maximum iterations ({plan.max_iter}) reached and the loss still "
-            f"improves: by {gain:.2g} nats per row in the last {window} epochs. Raise "
-            "max_iter, or tol if this is good enough."
-        )
+    if gain <= plan.tol * window:
+        return
+    reached, limit = f"Maximum iterations ({plan.max_iter}) reached", "max_iter"
+    if n_epochs < plan.max_iter:
+        after = f"after {n_epochs} of at most {plan.max_iter} epochs"
+        reached, limit = f"Maximum time ({plan.max_time:g} s) over {after}", "max_time"
+    _warn(
+        f"{reached} and the loss still improves: by {gain:.2g} nats per row in the "
+        f"last {window} epochs. Raise {limit}, or tol if this is good enough."
+    )
