@@ -15,6 +15,7 @@ from skvae.estimators import (
     VAEOutlierDetector,
     VAETransformer,
 )
+from skvae.files import export_onnx
 from skvae.inspection import FitReport
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "VAEOutlierDetector",
     "VAETransformer",
     "__version__",
+    "export_onnx",
 ]

@@ -18,9 +18,11 @@ TREES = {
 
 IMPORTED_WHERE_USED = {
     "matplotlib",
+    "onnx",
     "pandas",
     "polars",
     "pyarrow",
+    "skl2onnx",
     "sklearn.decomposition",
     "sklearn.ensemble",
     "sklearn.model_selection",

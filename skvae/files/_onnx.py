@@ -12,7 +12,6 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skvae._version import __version__
-from skvae.files._onnx_array import GraphArray
 from skvae.files._onnx_columns import (
     add_numbers,
     check_columns,
@@ -22,8 +21,6 @@ from skvae.files._onnx_columns import (
 from skvae.files._onnx_graph import Graph
 from skvae.files._onnx_operations import OPERATIONS
 from skvae.table import Batch
-
-Array = Any
 
 
 def export_onnx(model: Any, path: str | os.PathLike, part: str = "encoder") -> None:
@@ -120,17 +117,23 @@ def _check(model: Any, part: str) -> None:
 
 def _refuse_in_words(module: Any, model: Any, part: str) -> None:
     """Let what a graph cannot hold, of the parts that may be a user's, say so."""
+    built = model._architecture
     own = "a network of skvae.networks, or other layers"
-    prior, _ = model._architecture.prior, model._architecture.sampler
     density = "sampler='mixture', prior='mixture' or prior='vamp'"
-    for owner, method, said, remedy in (
-        (module.encoder.body, "forward", f"encoder={model.encoder_!r}", own),
-        (module.decoder.body, "forward", f"decoder={model.decoder_!r}", own),
-        (module.fitted_prior, "log_prob", f"prior={prior!r}", density),
-        (module.likelihood, "log_prob", "likelihood", "one of skvae.likelihoods"),
+    likelihood = module.likelihood, f"likelihood={built.likelihood!r}"
+    for (owner, said), remedy, methods in (
+        ((module.encoder.body, f"encoder={built.encoder!r}"), own, ["forward"]),
+        ((module.decoder.body, f"decoder={built.decoder!r}"), own, ["forward"]),
+        (
+            (module.fitted_prior, f"{built.sampler or built.prior!r}"),
+            density,
+            ["log_prob"],
+        ),
+        (likelihood, "one of skvae.likelihoods", ["prepare", "mean", "log_prob"]),
     ):
-        guarded = _guarded(getattr(owner, method), part, said, remedy)
-        vars(owner)[method] = guarded
+        for name in methods:
+            method = getattr(owner, name)
+            vars(owner)[name] = _guarded(method, part, said, remedy)
 
 
 def _guarded(function: Callable, part: str, said: str, remedy: str) -> Callable:
@@ -142,7 +145,7 @@ def _guarded(function: Callable, part: str, said: str, remedy: str) -> Callable:
         except Exception as error:
             raise ValueError(
                 f"part={part!r} must be made of functions that have a form in ONNX. "
-                f"Got {said}, of which one has none: {error}. Use {remedy}."
+                f"Got {said}: {error}. Use {remedy}."
             ) from error
 
     return guarded

@@ -59,7 +59,7 @@ class GraphArray:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or known_name(name) not in self.graph.operations:
-            raise AttributeError(f"ONNX form of Tensor.{name} is not known")
+            raise AttributeError(f"Tensor.{name} has none")
         return partial(call, name, self)
 
     def __bool__(self) -> bool:
@@ -105,19 +105,17 @@ def call(name: str, *args: Any, **kwargs: Any) -> Any:
     graph = next(array.graph for array in _arrays((args, tuple(kwargs.values()))))
     function = graph.operations.get(known_name(name))
     if function is None:
-        raise NotImplementedError(f"ONNX form of torch.{known_name(name)} is not known")
+        raise NotImplementedError(f"torch.{known_name(name)} has none")
+    is_in_place = name.endswith("_") and not name.startswith("_")
+    is_in_place = kwargs.pop("inplace", False) or is_in_place
     result = function(*args, **kwargs)
-    return _put(args[0], result) if _is_in_place(name) else result
-
-
-def _is_in_place(name: str) -> bool:
-    return name.endswith("_") and not name.startswith("_")
+    return _put(args[0], result) if is_in_place else result
 
 
 def _put(array: Any, result: GraphArray) -> GraphArray:
     """Let an array become the result of a function that changes it in place."""
     if not isinstance(array, GraphArray):
-        raise NotImplementedError("ONNX form of changing a known tensor in place")
+        raise NotImplementedError("changing a known tensor in place has none")
     vars(array).update(vars(result))
     return array
 
@@ -208,4 +206,3 @@ def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(
         ROWS if ROWS in sizes else max(sizes) for sizes in zip(*padded, strict=True)
     )
-

@@ -21,7 +21,9 @@ LARGEST_INT = float(2**63 - 1024)
 def check_columns(layout: Layout) -> None:
     """Raise ValueError where a column has no form in ONNX."""
     for column in layout.columns:
-        if column.categories is not None and not (_is_text(column) or _is_coded(column)):
+        if column.categories is not None and not (
+            _is_text(column) or _is_coded(column)
+        ):
             raise ValueError(
                 "ONNX requires categories of text, numbers or booleans. Got others in "
                 f"column {column.label}, such as {column.categories[0]!r}. Convert the "
@@ -43,8 +45,9 @@ def _is_text(column: Column) -> bool:
 
 
 def _is_coded(column: Column) -> bool:
-    """Return whether the categories of a column are numbers or booleans."""
-    return column.categories is not None and column.categories.dtype.kind in "biuf"
+    """Return whether the categories of a column, if any, are numbers or booleans."""
+    known = column.categories
+    return known is not None and (known.dtype.kind in "biuf" or not len(known))
 
 
 def is_matrix(layout: Layout) -> bool:
@@ -61,10 +64,10 @@ def read_cells(graph: Graph, layout: Layout) -> GraphArray:
         n_columns = len(layout.columns)
         return _with_codes(add_numbers(graph, "X", n_columns), layout)
     each = [_read_column(graph, column) for column in layout.columns]
-    return _with_codes(torch.cat(each, -1), layout)  # type: ignore[call-overload]
+    return _with_codes(torch.cat(each, -1), layout)
 
 
-def add_numbers(graph: Graph, name: str, n_columns: int) -> GraphArray:
+def add_numbers(graph: Graph, name: str, n_columns: int) -> Any:
     """Return numbers (n, n_columns), an input that is added to a graph."""
     name = graph.add_input(name, np.float64, n_columns)
     return GraphArray(graph, name, (ROWS, n_columns), torch.float64)
@@ -124,7 +127,7 @@ def write_cells(graph: Graph, cells: Array, layout: Layout) -> None:
     codes = cells
     if layout.library is not None:
         cells = _in_range(cells, layout.columns)
-    cells = _changed(_values_of_codes, cells, layout.columns)
+    cells = _changed(_categories_at, cells, layout.columns)
     if is_matrix(layout):
         graph.add_output("X", np.float64, cells.name, len(layout.columns))
         return
@@ -132,34 +135,30 @@ def write_cells(graph: Graph, cells: Array, layout: Layout) -> None:
         _write_column(graph, column, cells[..., [j]], codes[..., [j]])
 
 
-def _values_of_codes(codes: Array, known: torch.Tensor) -> Array:
+def _categories_at(codes: Array, known: torch.Tensor) -> Array:
     """Return the categories (n, m) that codes stand for, given those of columns."""
     return known.gather(1, codes.long().T).T
 
 
 def _in_range(cells: Array, columns: Sequence[Column]) -> Array:
     """Return numbers that the types of columns can hold; booleans are 0 or 1."""
-    is_number = [column.kind == "number" and not _is_known(column) for column in columns]
-    whole = [is_number[j] and is_whole(c.dtype) for j, c in enumerate(columns)]
-    boolean = [c.kind == "boolean" and not _is_known(c) for c in columns]
-    limits = [_limits(c) if is_number[j] else (-MOST, MOST) for j, c in enumerate(columns)]
-    low, high = torch.tensor(limits, dtype=torch.float64).T
-    if any(whole):
-        cells = torch.where(torch.tensor(whole), torch.round(cells), cells)
-    if any(boolean):
-        truth = (cells > 0.5).double()
-        cells = torch.where(torch.tensor(boolean), truth, cells)
-    return torch.clamp(cells, low, high)
-
-
-def _is_known(column: Column) -> bool:
-    return column.categories is not None
+    kinds = ["code" if c.categories is not None else c.kind for c in columns]
+    pairs = list(zip(kinds, columns, strict=True))
+    whole = torch.tensor([k == "number" and is_whole(c.dtype) for k, c in pairs])
+    boolean = torch.tensor([kind == "boolean" for kind in kinds])
+    if whole.any():
+        cells = torch.where(whole, torch.round(cells), cells)
+    if boolean.any():
+        cells = torch.where(boolean, (cells > 0.5).double(), cells)
+    limits = [_limits(c) if k == "number" else (-MOST, MOST) for k, c in pairs]
+    return torch.clamp(cells, *torch.tensor(limits, dtype=torch.float64).T)
 
 
 def _limits(column: Column) -> tuple[float, float]:
     """Return the least and the greatest number that the type of a column holds."""
     low, high = map(float, values_of(np.array([-MOST, MOST]), column))
-    return max(low, -LARGEST_INT), min(high, LARGEST_INT) if is_whole(column.dtype) else high
+    most = LARGEST_INT if is_whole(column.dtype) else MOST
+    return max(low, -most), min(high, most)
 
 
 def _write_column(graph: Graph, column: Column, cells: Array, codes: Array) -> None:
@@ -170,15 +169,14 @@ def _write_column(graph: Graph, column: Column, cells: Array, codes: Array) -> N
         found = graph.add("Gather", texts, codes.long().name)
         graph.add_output(name, str, found, 1)
         return
-    if column.origin:
-        cells = cells + float(column.origin)
-    cells = cells.to(_type_of(column))
+    cells = (cells + float(column.origin)).to(_type_of(column))
     graph.add_output(name, KINDS[cells.dtype], cells.name, 1)
 
 
 def _type_of(column: Column) -> torch.dtype:
     """Return the type of a column of numbers or booleans."""
-    letter = column.categories.dtype.kind if _is_known(column) else ""
+    is_known = column.categories is not None
+    letter = column.categories.dtype.kind if is_known else ""
     if letter == "b" or (not letter and column.kind == "boolean"):
         return torch.bool
     is_int = is_whole(column.dtype) if not letter else letter in "iu"

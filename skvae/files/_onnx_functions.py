@@ -47,8 +47,8 @@ def _expm1(x: Array) -> Array:
 def _erfcx_polynomial() -> tuple[float, ...]:
     """Return the coefficients of (1 + 2x) exp(x^2) erfc(x) as powers of the way to x.
 
-    The way is (x - m) / (x + m), from -1 at zero to 1 at infinity (Shepherd & Laframboise
-    1981, equation 5, with m = 3.75). Interpolated at Chebyshev points.
+    The way is (x - m) / (x + m), from -1 at zero to 1 at infinity, as in Shepherd &
+    Laframboise (1981), Mathematics of Computation 36. Interpolated at Chebyshev points.
     """
 
     def function(way: np.ndarray) -> np.ndarray:
@@ -129,22 +129,22 @@ def _cross_entropy(
     outputs: Array, target: Array, *args: Any, reduction: str = "mean", **options: Any
 ) -> Array:
     if reduction != "none" or any(value is not None for value in options.values()):
-        raise NotImplementedError("ONNX form of a cross-entropy with options")
+        raise NotImplementedError("a cross-entropy with options has none")
     zero = torch.clamp(outputs, 0.0) - outputs * target
     return zero + torch.log1p(torch.exp(-torch.abs(outputs)))
 
 
 def _gelu(a: Array, approximate: str = "none") -> Array:
     if approximate != "none":
-        raise NotImplementedError(f"ONNX form of gelu(approximate={approximate!r})")
+        raise NotImplementedError(f"gelu(approximate={approximate!r}) has none")
     return 0.5 * a * torch.erfc(-math.sqrt(0.5) * a)
 
 
-def _leaky_relu(a: Array, negative_slope: float = 0.01, inplace: bool = False) -> Array:
+def _leaky_relu(a: Array, negative_slope: float = 0.01) -> Array:
     return torch.where(a > 0.0, a, negative_slope * a)
 
 
-def _elu(a: Array, alpha: float = 1.0, inplace: bool = False) -> Array:
+def _elu(a: Array, alpha: float = 1.0) -> Array:
     return torch.where(a > 0.0, a, alpha * torch.expm1(torch.clamp(a, max=0.0)))
 
 
@@ -175,7 +175,7 @@ FUNCTIONS: dict[str, Callable] = {
     "softplus": _softplus,
     "binary_cross_entropy_with_logits": _cross_entropy,
     "gelu": _gelu,
-    "silu": lambda a, inplace=False: a * torch.sigmoid(a),
+    "silu": lambda a: a * torch.sigmoid(a),
     "leaky_relu": _leaky_relu,
     "elu": _elu,
     "searchsorted": _searchsorted,

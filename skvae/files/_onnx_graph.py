@@ -71,9 +71,9 @@ class Graph:
                 single = value.astype(np.float32)
             if np.array_equal(single, value, equal_nan=True):
                 return self.add("Cast", self.constant(single), to=np.float64)
-        key = value.dtype.str, value.shape, value.tobytes()
-        if value.dtype == object:
-            key = "text", value.shape, tuple(value.tolist())
+        is_text = value.dtype == object
+        cells = tuple(value.tolist()) if is_text else value.tobytes()
+        key = value.dtype.str, value.shape, cells
         if key not in self._known:
             self._known[key] = self._new_name()
             self.constants[self._known[key]] = value
@@ -96,14 +96,20 @@ class Graph:
 
     def to_model(self, **said: str) -> Any:
         """Return an `onnx.ModelProto` with a description, by name."""
-        from onnx import helper, numpy_helper
-
+        try:
+            from onnx import helper, numpy_helper
+        except ImportError as error:
+            raise ImportError(
+                "export_onnx requires the package onnx. Run: pip install 'skvae[onnx]'"
+            ) from error
         initializers = [
             numpy_helper.from_array(value, name)
             for name, value in self.constants.items()
         ]
         nodes = [_proto(node) for node in self.nodes]
-        inputs, outputs = ([*map(_info, ports)] for ports in (self.inputs, self.outputs))
+        inputs, outputs = (
+            [*map(_info, ports)] for ports in (self.inputs, self.outputs)
+        )
         graph = helper.make_graph(nodes, "skvae", inputs, outputs, initializers)
         opsets = helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_OPSET)
         made_by = {"ir_version": IR_VERSION, "producer_name": "skvae"}
@@ -120,11 +126,12 @@ def attributes_of(node: Node) -> dict[str, Any]:
     """Return the attributes of a node, with ONNX's number in place of a type."""
     said = dict(node.attributes)
     if "to" in said:
-        said["to"] = _number(said["to"])
+        said["to"] = onnx_type(said["to"])
     return said
 
 
-def _number(kind: Any) -> int:
+def onnx_type(kind: Any) -> int:
+    """Return ONNX's number of a NumPy type, or of `str`."""
     from onnx import TensorProto, helper
 
     if kind is str:
@@ -143,5 +150,5 @@ def _proto(node: Node) -> Any:
 def _info(port: Port) -> Any:
     from onnx import helper
 
-    shape = ["n"] if port.n_columns is None else ["n", port.n_columns]
-    return helper.make_tensor_value_info(port.name, _number(port.kind), shape)
+    shape: Any = ["n"] if port.n_columns is None else ["n", port.n_columns]
+    return helper.make_tensor_value_info(port.name, onnx_type(port.kind), shape)

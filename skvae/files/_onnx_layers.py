@@ -24,7 +24,7 @@ def _layer_norm(
     eps: float = 1e-5,
 ) -> Array:
     if len(shape) != 1:
-        raise NotImplementedError("ONNX form of layer_norm over several axes")
+        raise NotImplementedError("layer_norm over several axes has none")
     deviations = h - torch.mean(h, -1, True)
     variance = torch.mean(torch.square(deviations), -1, True)
     h = deviations / torch.sqrt(variance + eps)
@@ -39,7 +39,7 @@ def _pair(value: Pair) -> tuple[int, int]:
 def _refuse(groups: int, dilation: Pair, padding: Any) -> None:
     is_usual = groups == 1 and _pair(dilation) == (1, 1)
     if not is_usual or isinstance(padding, str):
-        raise NotImplementedError("ONNX form of a convolution with groups or dilation")
+        raise NotImplementedError("a convolution with groups or dilation has none")
 
 
 def _conv2d(
@@ -111,7 +111,9 @@ def _product_of_patches(
     pixels = torch.nn.functional.pad(h.reshape(-1, n_channels, height * width), (0, 1))
     patches = pixels.index_select(-1, at.flatten())
     n_out, size = len(places[0]) * len(places[1]), at[0, 0].numel()
-    patches = patches.reshape(-1, n_channels, n_out, size).permute(0, 2, 1, 3).flatten(2)
+    patches = (
+        patches.reshape(-1, n_channels, n_out, size).permute(0, 2, 1, 3).flatten(2)
+    )
     outputs = torch.matmul(patches, weight.flatten(1).T)
     outputs = outputs if bias is None else outputs + bias
     shape = (-1, len(weight), len(places[0]), len(places[1]))

@@ -53,6 +53,7 @@ def _comparison(operator: str) -> Callable:
 _add, _sub, _mul = map(_binary, ("Add", "Sub", "Mul"))
 _both, _either = map(_binary, ("And", "Or"))
 _equal = _comparison("Equal")
+_not = _unary("Not")
 
 
 def _scaled_sum(a: Array, b: Array, alpha: float = 1.0) -> GraphArray:
@@ -83,7 +84,7 @@ def _where(condition: Array, a: Array, b: Array) -> GraphArray:
     return node("Where", condition, a, b, shape=shape, dtype=a.dtype)
 
 
-def _clamp(a: Array, min: Array = None, max: Array = None) -> GraphArray:
+def _clamp(a: Array, min: Array = None, max: Array = None) -> Array:
     # Comparisons leave NaN as it is, which not every runtime's Clip does.
     if min is not None:
         a = torch.where(a < min, min, a)
@@ -111,8 +112,8 @@ def _reduction(operator: str) -> Callable:
         a = converted(a, torch.int64) if a.dtype == torch.bool else a
         axes = _axis(a, dim)
         shape = _reduced(a.shape, axes, keepdim)
-        options = {"keepdims": int(keepdim)}
-        return node(operator, a, positions(a, axes), shape=shape, **options)
+        kept = int(keepdim)
+        return node(operator, a, positions(a, axes), shape=shape, keepdims=kept)
 
     return function
 
@@ -121,17 +122,17 @@ _sum, _amax, _mean = map(_reduction, ("ReduceSum", "ReduceMax", "ReduceMean"))
 
 
 def _any(a: GraphArray, dim: int | None = None, keepdim: bool = False) -> GraphArray:
-    return _amax(a, dim, keepdim) > 0
+    return _comparison("Greater")(_amax(a, dim, keepdim), 0)
 
 
 def _all(a: GraphArray, dim: int | None = None, keepdim: bool = False) -> GraphArray:
-    return ~_any(~a, dim, keepdim)
+    return _not(_any(_not(a), dim, keepdim))
 
 
 def _argmax(a: GraphArray, dim: int, keepdim: bool = False) -> GraphArray:
     axes = _axis(a, dim)
     shape = _reduced(a.shape, axes, keepdim)
-    options = {"axis": axes[0], "keepdims": int(keepdim)}
+    options: Any = {"axis": axes[0], "keepdims": int(keepdim)}
     return node("ArgMax", a, shape=shape, dtype=torch.int64, **options)
 
 
@@ -155,12 +156,14 @@ def _matmul(a: Array, b: Array) -> GraphArray:
 
 
 def _reshape(a: GraphArray, *shape: Any) -> GraphArray:
-    sizes = shape[0] if isinstance(shape[0], tuple | list | torch.Size) else shape
-    if list(sizes).count(ROWS) > 1:
-        raise NotImplementedError(f"ONNX form of reshape to {tuple(sizes)}")
+    sizes = [*(shape[0] if isinstance(shape[0], tuple | list) else shape)]
+    if sizes.count(ROWS) == 2 and sizes[0] == a.shape[0] == ROWS:
+        # The rows are kept, so that the other size is known.
+        sizes[1 + sizes[1:].index(ROWS)] = -prod(a.shape) // prod(sizes)
+    if sizes.count(ROWS) > 1 or min(sizes, default=0) < ROWS:
+        raise NotImplementedError(f"reshape to {tuple(sizes)} has none")
     if ROWS in sizes and ROWS not in a.shape:
-        n = prod(a.shape) // -prod(sizes)
-        sizes = [n if size == ROWS else size for size in sizes]
+        sizes[sizes.index(ROWS)] = prod(a.shape) // -prod(sizes)
     return node("Reshape", a, positions(a, sizes), shape=sizes)
 
 
@@ -285,7 +288,7 @@ def _taken(a: Array, axis: int, index: Any) -> tuple[Array, int]:
         return a, 1
     begin, end, step = index.indices(a.shape[axis])
     if a.shape[axis] == ROWS or step != 1:
-        raise NotImplementedError(f"ONNX form of {index} of {a.shape}")
+        raise NotImplementedError(f"{index} of {a.shape} has none")
     return _slice(a, axis, begin, max(begin, end)), 1
 
 
@@ -340,18 +343,23 @@ def _masked_scatter(a: GraphArray, mask: GraphArray, values: GraphArray) -> Grap
 def _scatter(a: GraphArray, dim: int, index: GraphArray, value: float) -> GraphArray:
     """Return an array with a value at one place of an axis, its last."""
     if index.shape[-1] != 1 or dim != -1:
-        raise NotImplementedError("ONNX form of scatter to several places")
+        raise NotImplementedError("scatter to several places has none")
     return torch.where(torch.arange(a.shape[-1]) == index, value, a)  # type: ignore
 
 
-def _full(fill: float) -> Callable:
-    """Return a function that makes known tensors, which broadcast over rows."""
+def _new_full(a: GraphArray, size: Any, fill: float, **options: Any) -> Array:
+    if ROWS not in size:
+        return torch.full(size, fill, dtype=torch.float64)
+    all_sizes = node("Shape", a, shape=(a.dim(),), dtype=torch.int64)
+    n_rows = _slice(all_sizes, 0, a.shape.index(ROWS), a.shape.index(ROWS) + 1)
+    given = [n_rows if n == ROWS else torch.tensor([n]) for n in size]
+    sizes = _concatenate(given)
+    return node("Expand", lifted(a.graph, fill), sizes, shape=size)
 
-    def function(a: GraphArray, *sizes: Any, **options: Any) -> Tensor:
-        shape = sizes[0] if sizes and not isinstance(sizes[0], int) else sizes
-        return torch.full([abs(size) for size in shape], fill, dtype=torch.float64)
 
-    return function
+def _new_zeros(a: GraphArray, *size: Any, **options: Any) -> Array:
+    is_one = bool(size) and not isinstance(size[0], int)
+    return _new_full(a, size[0] if is_one else size, 0.0)
 
 
 def _new_tensor(a: GraphArray, value: Any, **options: Any) -> Tensor:
@@ -366,10 +374,13 @@ def _pad(
     a: GraphArray, pad: Any, mode: str = "constant", value: float | None = None
 ) -> GraphArray:
     if mode != "constant":
-        raise NotImplementedError(f"ONNX form of pad(mode={mode!r})")
+        raise NotImplementedError(f"pad(mode={mode!r}) has none")
     pairs = [tuple(pad[i : i + 2]) for i in range(0, len(pad), 2)]
     pairs = [*((0, 0),) * (a.dim() - len(pairs)), *reversed(pairs)]
-    shape = [n + sum(pair) if sum(pair) else n for n, pair in zip(a.shape, pairs, strict=True)]
+    shape = [
+        n + sum(pair) if sum(pair) else n
+        for n, pair in zip(a.shape, pairs, strict=True)
+    ]
     ends = [pair[0] for pair in pairs] + [pair[1] for pair in pairs]
     fill = converted(lifted(a.graph, value or 0.0), a.dtype)
     return node("Pad", a, positions(a, ends), fill, shape=shape)
@@ -382,9 +393,9 @@ OPERATIONS: dict[str, Callable] = {
             "Abs Ceil Exp Floor Log Neg Reciprocal Relu Round Sigmoid Sign Sqrt Tanh"
         ).split()
     },
-    "invert": _unary("Not"),
-    "bitwise_not": _unary("Not"),
-    "logical_not": _unary("Not"),
+    "invert": _not,
+    "bitwise_not": _not,
+    "logical_not": _not,
     "square": lambda a: a * a,
     "add": _scaled_sum,
     "sub": _scaled_difference,
@@ -454,7 +465,8 @@ OPERATIONS: dict[str, Callable] = {
     "stack": _stack,
     "scatter": _scatter,
     "masked_scatter": _masked_scatter,
-    "new_zeros": _full(0.0),
+    "new_full": _new_full,
+    "new_zeros": _new_zeros,
     "new_tensor": _new_tensor,
     "zeros_like": _like(0.0),
     "ones_like": _like(1.0),
