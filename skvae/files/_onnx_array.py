@@ -204,5 +204,6 @@ def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     n_axes = max(map(len, shapes))
     padded = [(1,) * (n_axes - len(shape)) + shape for shape in shapes]
     return tuple(
-        ROWS if ROWS in sizes else max(sizes) for sizes in zip(*padded, strict=True)
+        ROWS if ROWS in sizes else 0 if 0 in sizes else max(sizes)
+        for sizes in zip(*padded, strict=True)
     )

@@ -29,13 +29,6 @@ def check_columns(layout: Layout) -> None:
                 f"column {column.label}, such as {column.categories[0]!r}. Convert the "
                 "column to text before fit, for example with astype(str)."
             )
-    names = [str(column.name) for column in layout.columns]
-    if not is_matrix(layout) and len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(
-            f"ONNX requires columns of different names. Got {twice!r} more than once. "
-            "Rename the columns before fit."
-        )
 
 
 def _is_text(column: Column) -> bool:

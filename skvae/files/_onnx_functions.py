@@ -170,7 +170,6 @@ FUNCTIONS: dict[str, Callable] = {
     "logaddexp": _logaddexp,
     "logsumexp": _logsumexp,
     "log_sigmoid": _log_sigmoid,
-    "logsigmoid": _log_sigmoid,
     "expit": torch.sigmoid,
     "softplus": _softplus,
     "binary_cross_entropy_with_logits": _cross_entropy,

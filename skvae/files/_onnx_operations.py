@@ -118,7 +118,15 @@ def _reduction(operator: str) -> Callable:
     return function
 
 
-_sum, _amax, _mean = map(_reduction, ("ReduceSum", "ReduceMax", "ReduceMean"))
+_amax, _mean, _sum_of_some = map(_reduction, ("ReduceMax", "ReduceMean", "ReduceSum"))
+
+
+def _sum(a: GraphArray, dim: int | None = None, keepdim: bool = False) -> Array:
+    axes = _axis(a, dim)
+    if 0 not in [a.shape[axis] for axis in axes]:
+        return _sum_of_some(a, dim, keepdim)
+    # Of nothing, runtimes do not agree.
+    return _new_zeros(a, _reduced(a.shape, axes, keepdim))
 
 
 def _any(a: GraphArray, dim: int | None = None, keepdim: bool = False) -> GraphArray:
@@ -286,9 +294,9 @@ def _taken(a: Array, axis: int, index: Any) -> tuple[Array, int]:
         return taken, taken.dim() - a.dim() + 1
     if index == slice(None):
         return a, 1
-    begin, end, step = index.indices(a.shape[axis])
-    if a.shape[axis] == ROWS or step != 1:
-        raise NotImplementedError(f"{index} of {a.shape} has none")
+    if a.shape[axis] == ROWS or index.step not in (None, 1):
+        raise NotImplementedError(f"{index} of axis {axis} of {a.shape} has none")
+    begin, end, _ = index.indices(a.shape[axis])
     return _slice(a, axis, begin, max(begin, end)), 1
 
 
@@ -311,7 +319,8 @@ def _tensor_split(a: GraphArray, at: Any, dim: int = 0) -> list[GraphArray]:
 
 
 def _chunk(a: GraphArray, chunks: int, dim: int = 0) -> list[GraphArray]:
-    return _split(a, -(-a.shape[dim] // chunks), dim)
+    n = a.shape[dim]
+    return _split(a, -(-n // chunks), dim) if n else [a] * chunks
 
 
 def _concatenate(arrays: Any, dim: int = 0) -> GraphArray:
