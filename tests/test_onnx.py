@@ -17,6 +17,7 @@ from skvae import (
     VAETransformer,
     export_onnx,
 )
+from skvae.likelihoods import Likelihood, LikelihoodModel, Linearization
 from skvae.networks import ConvolutionalEncoder, Perceptron, ResidualPerceptron
 from skvae.priors import CategoricalLatents, Flow, Mixture, NoPrior, VampPrior
 
@@ -137,6 +138,14 @@ def test_rows_score_by_as_many_draws_as_the_model_takes(iris, tmp_path):
     taken = np.isclose(each, model.score_samples(X), rtol=1e-12).argmax(axis=0)
     assert set(taken) == {0, 1, 2, 3}
     assert_scores(model, X, tmp_path)
+
+
+def test_no_rows_have_no_answers(iris, tmp_path):
+    model, X = small().fit(iris), np.empty((0, 4))
+    (Z,) = session(model, "encoder", tmp_path).run(None, {"X": X})
+    (decoded,) = session(model, "decoder", tmp_path).run(None, {"Z": Z})
+    (scores,) = session(model, "score", tmp_path).run(None, {"X": X})
+    assert (Z.shape, decoded.shape, scores.shape) == ((0, 2), (0, 4), (0,))
 
 
 # Tables
@@ -366,6 +375,47 @@ def test_networks_encode_and_decode(encoder, rows, tmp_path):
 def test_networks_without_a_linear_path_equal_the_model(rows, tmp_path):
     model = shaken(small(init="random").fit(rows))
     assert_encodes(model, with_gaps(rows), tmp_path)
+
+
+class LaplaceModel(LikelihoodModel):
+    """Laplace noise around the outputs, which are in the units of X."""
+
+    preparation_kind, link_kind = "standard", "affine"
+
+    def __init__(self, n_features):
+        super().__init__()
+        self.n_features = self.n_inputs = self.n_outputs = n_features
+        self.add_statistics(loc=0.0)
+        self.log_noise = nn.Parameter(torch.zeros((), dtype=torch.float32))
+
+    def fit_statistics(self, rows):
+        self.loc.copy_(torch.from_numpy(np.nanmean(rows[np.arange(len(rows))], 0)))
+
+    def preparation_arrays(self):
+        return {"unit": 1.0, "loc": self.loc, "scale": torch.ones_like(self.loc)}
+
+    link_arrays = preparation_arrays
+
+    def cell_log_prob(self, outputs, x):
+        distances = (x - outputs).abs() * torch.exp(-self.log_noise)
+        return -distances - self.log_noise.to(outputs.dtype) - np.log(2.0)
+
+    def linearized(self):
+        zeros = torch.zeros_like(self.loc)
+        return Linearization(inputs=zeros, outputs=zeros, slope=1.0)
+
+
+class Laplace(Likelihood):
+    def build(self, n_features):
+        return LaplaceModel(n_features)
+
+
+def test_likelihood_of_ones_own_equals_the_model(rows, tmp_path):
+    model = shaken(small(likelihood=Laplace()).fit(rows))
+    X = with_gaps(rows)
+    assert_encodes(model, X, tmp_path)
+    assert_decodes(model, X, tmp_path)
+    assert_scores(model, X, tmp_path)
 
 
 class Sinc(nn.Linear):
