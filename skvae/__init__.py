@@ -16,7 +16,7 @@ from skvae.estimators import (
     VAEOutlierDetector,
     VAETransformer,
 )
-from skvae.files import ModelFileError, load
+from skvae.files import ModelFileError, export_onnx, load
 from skvae.inspection import FitReport
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "VAEOutlierDetector",
     "VAETransformer",
     "__version__",
+    "export_onnx",
     "load",
     "resume",
 ]

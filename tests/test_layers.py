@@ -21,9 +21,11 @@ UPWARD = {("estimators/_saves.py", "skvae.files.save")}
 
 IMPORTED_WHERE_USED = {
     "matplotlib",
+    "onnx",
     "pandas",
     "polars",
     "pyarrow",
+    "skl2onnx",
     "sklearn.decomposition",
     "sklearn.ensemble",
     "sklearn.model_selection",

@@ -235,11 +235,11 @@ class AutoencoderTransformer(LatentTransformer):
             that the likelihood works in: standard deviations for `"gaussian"`, the
             values themselves for `"bernoulli"`. At most 0; not a log-density.
         """
+        return self._map(_minus_error, X)
 
-        def minus_error(model, batch):
-            return -model.squared_error(batch)
-
-        return self._map(minus_error, X)
+    def _row_scores(self):
+        """Return function(model, batch) of what `score_samples` gives."""
+        return _minus_error
 
     def _objective(self, missing):
         return Reconstruction()
@@ -264,3 +264,7 @@ class AutoencoderTransformer(LatentTransformer):
 
     def _said_of_components(self, information, training):
         return {"importance_per_component_": information.numpy()}
+
+
+def _minus_error(model, batch):
+    return -model.squared_error(batch)

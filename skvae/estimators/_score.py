@@ -1,12 +1,13 @@
 """A model and rows → bounds on their log-densities."""
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from skvae._model import Model
 from skvae.estimators._apply import map_rows
 from skvae.estimators._draws import Plan, doubling, n_effective, weigh_rows
-from skvae.objectives import BOUNDS
+from skvae.objectives import BOUNDS, weigh
 from skvae.table import Batch, Cells
 
 TOLERANCE = 0.1
@@ -53,3 +54,42 @@ def score_rows(
         return scores if batch.empty is None else scores * ~batch.empty[:, 0]
 
     return map_rows(model, log_prob, cells, plan.ends[0])
+
+
+def score_together(
+    model: Model, batch: Batch, noise: Tensor, plan: Plan = SCORE_DRAWS
+) -> Tensor:
+    """Return the importance-weighted bound of `score_rows`, (B,), whatever the rows.
+
+    Nothing that is done depends on how many rows there are, or on their cells, so that
+    it can be written as a graph. Rows for which the first draws are not enough get all
+    others together.
+
+    Parameters
+    ----------
+    model : Model
+    batch : Batch
+    noise : Tensor of shape (S, 1, K)
+    plan : Plan
+    """
+    first, *ends = plan.ends
+
+    def drawn(outputs: Tensor, batch: Batch, noise: Tensor) -> Tensor:
+        draws = model.posterior.draw_and_score(outputs, noise)
+        return weigh(model, batch, *draws, model.fitted_prior).log_weights
+
+    def bound(log_weights: Tensor) -> Tensor:
+        n_draws = log_weights.new_tensor(len(log_weights))
+        return BOUNDS["importance"](log_weights, n_draws)
+
+    outputs = model.encode(batch)
+    log_weights = drawn(outputs, batch, noise[:first])
+    scores, wanting = bound(log_weights), ~plan.is_enough(log_weights)
+    rest = outputs[wanting], batch.take(wanting), noise[first : plan.most]
+    log_weights = torch.cat((log_weights[:, wanting], drawn(*rest)))
+    others = bound(log_weights)
+    for end in reversed(ends[:-1]):
+        some = log_weights[:end]
+        others = torch.where(plan.is_enough(some), bound(some), others)
+    scores = scores.masked_scatter(wanting, others)
+    return scores if batch.empty is None else scores * ~batch.empty[:, 0]

@@ -1,6 +1,7 @@
 """The variational autoencoder."""
 
 import warnings
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -18,7 +19,7 @@ from skvae.estimators._given import read_given
 from skvae.estimators._impute import STATISTICS, impute_often, impute_once, plan_of
 from skvae.estimators._recipe import resolve_loss, resolve_objective
 from skvae.estimators._sampler import check_sampler, fit_sampler
-from skvae.estimators._score import SCORE_DRAWS, score_rows
+from skvae.estimators._score import SCORE_DRAWS, score_rows, score_together
 from skvae.likelihoods import BY_KIND, Gaussian
 from skvae.objectives import BOUNDS, OBJECTIVES, Objective, Shape
 from skvae.priors import PRIORS, SAMPLERS, Prior, as_prior
@@ -533,6 +534,10 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         plan = SCORE_DRAWS.of(n_draws)
         noise = self._fixed_noise(plan.most)
         return score_rows(self.module_, cells, noise, plan, bound)
+
+    def _row_scores(self):
+        """Return function(model, batch) of what `score_samples` gives by default."""
+        return partial(score_together, noise=self._fixed_noise(SCORE_DRAWS.most).cpu())
 
     def impute(self, X, *, statistic="mean", n_draws=None, n_proposals="auto"):
         """Fill missing cells, given the observed cells of the same row.

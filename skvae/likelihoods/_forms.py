@@ -1,7 +1,7 @@
 """Preparation and link of columns as data: a kind and named arrays.
 
 Each kind is written once, in names that NumPy and torch share, so that both compute the
-same. Other libraries need tables of their own beside these.
+same, and so does whatever else torch's functions take for a tensor: see `skvae.files`.
 """
 
 import math
@@ -14,6 +14,7 @@ import numpy as np
 import scipy.special
 import torch
 from torch import Tensor
+from torch.overrides import is_tensor_like
 
 LARGEST = 1e15
 """Bound on standardized values, so that squares stay finite in float32."""
@@ -40,7 +41,7 @@ FARTHEST_SCORE = 40.0
 """Bound on normal scores: beyond it lies less than the smallest number."""
 
 Array = Any
-"""A NumPy array or a torch tensor."""
+"""A NumPy array, a torch tensor, or what torch's functions take for one."""
 
 Arrays = Mapping[str, Any]
 
@@ -63,8 +64,8 @@ TORCH = SimpleNamespace(
     **vars(torch)
     | {
         "column": lambda a, j: a[..., j].contiguous(),
-        "double": Tensor.double,
-        "like": lambda a, b: torch.as_tensor(a).to(b),
+        "double": lambda a: a.double(),
+        "like": lambda a, b: (a if is_tensor_like(a) else torch.as_tensor(a)).to(b),
         # In its tails torch.special.ndtr has few digits.
         "ndtr": lambda a: 0.5 * torch.special.erfc(-math.sqrt(0.5) * a),
         "select": lambda a, index: a.index_select(-1, index),
@@ -83,7 +84,7 @@ class _Form:
 
     def _given(self, x: Array) -> tuple[Any, Array, Arrays]:
         """Return the library of an array, the array, and the named arrays in it."""
-        if isinstance(x, Tensor):
+        if is_tensor_like(x):
             return TORCH, x, self.arrays
         return NUMPY, x, {name: _as_array(a) for name, a in self.arrays.items()}
 

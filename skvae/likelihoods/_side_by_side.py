@@ -157,7 +157,7 @@ class SideBySideModel(LikelihoodModel):
 
 def _has_no_cells(observed: Where) -> bool:
     """Return whether no cell is observed; False where a look would have to wait."""
-    if observed is None or observed.device.type != "cpu":
+    if not isinstance(observed, Tensor) or observed.device.type != "cpu":
         return False
     return not bool(observed.any())
 
