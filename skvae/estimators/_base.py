@@ -24,6 +24,7 @@ from skvae._sklearn import (
     identity,
     with_callbacks,
 )
+from skvae._threads import threads_for
 from skvae._version import __version__
 from skvae.estimators._apply import decode, map_rows, own_modes
 from skvae.estimators._begin import batches_of, begin
@@ -247,11 +248,12 @@ class LatentTransformer(
         model, fitted = self._model(known, rows, split, settings, objective)
         objective, beta = self._loss(objective, fitted["_start"], model, len(train))
         shown = self._shown(train, held_out, settings)
-        k = objective.neighborhood
+        k, size = objective.neighborhood, settings["batch_size"]
         neighbors = neighbors_of(model.cpu(), k, train, held_out, shown)
         model.to(device)
         plan = self._plan(settings, objective, beta, fitted["_seed"], rows, train)
-        size = settings["batch_size"]
+        per_row = model.work * objective.n_draws
+        threads_for(size * per_row, len(train) * settings["max_iter"] * per_row)
         training = Training(
             model,
             batches_of(model, train, size, neighbors[0]),
