@@ -15,6 +15,7 @@ from skvae.estimators import (
     VAEOutlierDetector,
     VAETransformer,
 )
+from skvae.files import ModelFileError, load
 from skvae.inspection import FitReport
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "LatentDisplay",
     "LossCurveDisplay",
     "ManifoldDisplay",
+    "ModelFileError",
     "ReconstructionDisplay",
     "RowComparisonDisplay",
     "TraversalDisplay",
@@ -30,4 +32,5 @@ __all__ = [
     "VAEOutlierDetector",
     "VAETransformer",
     "__version__",
+    "load",
 ]

@@ -30,6 +30,7 @@ from skvae.estimators._apply import decode, map_rows, own_modes
 from skvae.estimators._begin import batches_of, begin
 from skvae.estimators._errors import unchanged_on_error
 from skvae.estimators._recipe import pace_of, resolve, resolve_networks
+from skvae.estimators._saves import SaveMethod
 from skvae.likelihoods import (
     BY_KIND,
     LIKELIHOODS,
@@ -57,6 +58,7 @@ LEAST_ROWS_TO_HOLD_OUT = 10
 
 
 class LatentTransformer(
+    SaveMethod,
     ClassNamePrefixFeaturesOutMixin,
     FitSupport,
     TransformerMixin,

@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvae._sklearn import FitSupport, shared_callbacks
 from skvae.estimators._base import COUNT
+from skvae.estimators._saves import SaveMethod
 from skvae.estimators._vae import VAETransformer
 from skvae.objectives import as_objective
 
@@ -14,7 +15,7 @@ SHORT_FORM = ("n_components", "likelihood", "max_iter", "handle_unknown")
 """Parameters of such an estimator that configure its default model."""
 
 
-class DensityEstimator(FitSupport, BaseEstimator):
+class DensityEstimator(SaveMethod, FitSupport, BaseEstimator):
     """Base: has the parameters `estimator`, those of the short form, and two more.
 
     These two are `random_state` and `verbose`, which concern any model.

@@ -22,3 +22,5 @@ from skvae.table._read import read_table as read_table
 from skvae.table._read import refuse_sparse as refuse_sparse
 from skvae.table._rows import Rows as Rows
 from skvae.table._rows import canonical_rows as canonical_rows
+from skvae.table._types import kind_of as kind_of
+from skvae.table._types import zone_of as zone_of

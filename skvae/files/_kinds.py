@@ -1,0 +1,444 @@
+"""The kinds of values that files hold, apart from models: how each is taken apart."""
+
+import datetime
+import itertools
+import re
+import zoneinfo
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+
+from skvae.files._errors import ModelFileError
+from skvae.files._layout import NAMES
+from skvae.files._values import SHORT, Array, Field, Kind, Named, Plain, Reader
+from skvae.table import Column, Layout, kind_of, zone_of
+
+ANY, PLAIN, ARRAY, NAMED = Field(), Plain(), Array(), Named()
+
+DATES = re.compile(r"[mM]8\[\d{0,4}(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\]")
+ZONE = re.compile(r"(?!dateutil)[A-Za-z0-9_+:-]+(/[A-Za-z0-9_+-]+)*")
+INTERVAL = re.compile(r"category interval\[(?:(.*), )?(?:left|right|both|neither)\]")
+DEVICE = re.compile(r"cpu|cuda(:\d{1,3})?")
+LIBRARIES = (None, "pandas", "polars")
+
+MOST_TEXT = 500
+"""Longest text of a type or a number."""
+
+
+def refuse(what: Any) -> NoReturn:
+    """Raise ModelFileError."""
+    raise ModelFileError(f"The file has a value that is not valid: {str(what)[:80]!r}.")
+
+
+def matching(pattern: re.Pattern[str], name: str) -> Any:
+    """Return a check that a field is a short text of a pattern."""
+
+    def check(fields: dict[str, Any], reader: Reader) -> None:
+        said = fields[name]
+        is_text = isinstance(said, str) and len(said) <= MOST_TEXT
+        if not (is_text and pattern.fullmatch(said)):
+            refuse(said)
+
+    return check
+
+
+def array_of(*types: str, n_axes: int | None = None) -> Any:
+    """Return a check of the type and the number of axes of the array `at`."""
+
+    def check(fields: dict[str, Any], reader: Reader) -> None:
+        entry = reader.source.entries[fields["at"]]
+        is_type = not types or NAMES[entry.dtype] in types
+        if not is_type or n_axes not in (None, len(entry.shape)):
+            refuse(entry.name)
+
+    return check
+
+
+def is_of(fields: dict[str, Any], n: int) -> None:
+    """Raise ModelFileError unless a node is a list of so many."""
+    if not isinstance(fields["of"], list) or len(fields["of"]) != n:
+        refuse(fields["of"])
+
+
+# Lists
+
+
+def _check_floats(fields: dict[str, Any], reader: Reader) -> None:
+    array_of("F64", n_axes=1)(fields, reader)
+    reader.spend(*reader.source.entries[fields["at"]].shape)
+
+
+def _split_words(words: list[str]) -> dict[str, Any]:
+    encoded = [word.encode("utf-8", "surrogatepass") for word in words]
+    ends = np.cumsum([len(word) for word in encoded], dtype=np.int64)
+    return {"at": np.frombuffer(b"".join(encoded), np.uint8), "ends": ends}
+
+
+def _check_words(fields: dict[str, Any], reader: Reader) -> None:
+    array_of("U8", n_axes=1)(fields, reader)
+    array_of("I64", n_axes=1)({"at": fields["ends"]}, reader)
+    reader.spend(2 * reader.source.entries[fields["ends"]].shape[0])
+
+
+def _make_words(at: np.ndarray, ends: np.ndarray) -> list[str]:
+    begins = [0, *ends.tolist()]
+    if begins[-1] != len(at) or (np.diff(begins) < 0).any():
+        refuse("texts")
+    text = at.tobytes()
+    pairs = itertools.pairwise(begins)
+    return [text[a:b].decode("utf-8", "surrogatepass") for a, b in pairs]
+
+
+def _make_dict(of: Any) -> dict:
+    pairs: list[tuple[Any, Any]] = [(key, value) for key, value in of]
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        refuse("a key twice")
+    return found
+
+
+# Arrays
+
+
+def _split_text(array: np.ndarray) -> dict[str, Any]:
+    flat = np.ascontiguousarray(array.reshape(-1)).astype(array.dtype.newbyteorder("="))
+    width = max(1, array.dtype.itemsize // 4)
+    return {"at": flat.view(np.uint32).reshape(*array.shape, width)}
+
+
+def _make_text(at: np.ndarray) -> np.ndarray:
+    *shape, width = at.shape
+    if at.size and at.max() > 0x10FFFF:
+        refuse("a text")
+    return at.reshape(-1).view(f"<U{width}").reshape(shape).astype(f"=U{width}")
+
+
+def _make_objects(of: list) -> np.ndarray:
+    array = np.empty(len(of), dtype=object)
+    array[:] = of
+    return array
+
+
+def _check_dates(fields: dict[str, Any], reader: Reader) -> None:
+    array_of("I64")(fields, reader)
+    matching(DATES, "dtype")(fields, reader)
+
+
+def _make_random_state(keys: np.ndarray, of: list) -> np.random.RandomState:
+    state = np.random.RandomState(0)
+    position, has_gauss, gauss = of
+    if not 0 <= position <= 624:
+        refuse(position)
+    state.set_state(("MT19937", keys, position, has_gauss, gauss))
+    return state
+
+
+def _split_random_state(state: np.random.RandomState) -> dict[str, Any]:
+    _, keys, *rest = state.get_state(legacy=True)
+    return {"keys": keys, "of": [int(rest[0]), int(rest[1]), float(rest[2])]}
+
+
+# Dates and numbers of other types
+
+
+def _make_decimal(of: str) -> Decimal:
+    number = Decimal(of)
+    # Of larger ones, integers would fill the memory.
+    if number.is_finite() and abs(number.adjusted()) > 10_000:
+        refuse(of)
+    return number
+
+
+def _split_timestamp(value: Any) -> dict[str, Any]:
+    zone = None if value.tz is None else str(value.tz)
+    instant = value.tz_localize(None) if zone is None else value.tz_convert(None)
+    return {"at": instant.asm8.astype(np.int64), "unit": value.unit, "zone": zone}
+
+
+def _check_timestamp(fields: dict[str, Any], reader: Reader) -> None:
+    array_of("I64", n_axes=0)(fields, reader)
+    if fields["unit"] not in ("s", "ms", "us", "ns"):
+        refuse(fields["unit"])
+    if fields["zone"] is not None:
+        matching(ZONE, "zone")(fields, reader)
+
+
+def _make_timestamp(at: np.ndarray, unit: str, zone: str | None) -> Any:
+    import pandas as pd
+
+    stamp = pd.Timestamp(at.view(f"M8[{unit}]")[()])
+    return stamp if zone is None else stamp.tz_localize("UTC").tz_convert(zone)
+
+
+def _make_timedelta(at: np.ndarray, unit: str) -> Any:
+    import pandas as pd
+
+    return pd.Timedelta(at.view(f"m8[{unit}]")[()])
+
+
+def _check_pandas_timedelta(fields: dict[str, Any], reader: Reader) -> None:
+    _check_timestamp({**fields, "zone": None}, reader)
+
+
+def _make_interval(of: list) -> Any:
+    import pandas as pd
+
+    return pd.Interval(*of)
+
+
+# Columns
+
+
+def _split_layout(layout: Layout) -> dict[str, Any]:
+    columns = layout.columns
+    names = [column.name for column in columns]
+    kinds, kind_codes = _distinct([column.kind for column in columns])
+    dtypes, dtype_codes = _distinct([column.dtype for column in columns])
+    coded = [j for j, column in enumerate(columns) if column.categories is not None]
+    are_places = all(isinstance(name, int) for name in names)
+    return {
+        "library": layout.library,
+        "levels": layout.levels,
+        "names": None if are_places and names == list(range(len(names))) else names,
+        "kinds": kinds,
+        "kind_codes": kind_codes,
+        "dtypes": dtypes,
+        "dtype_codes": dtype_codes,
+        "ordered": np.array([column.ordered for column in columns], dtype=bool),
+        "origins": np.array([column.origin for column in columns], dtype=np.int64),
+        "categories": [(j, columns[j].categories) for j in coded],
+    }
+
+
+def _distinct(texts: list[str]) -> tuple[str, np.ndarray]:
+    """Return the distinct texts, a line each, and the line of each text."""
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    return "\n".join(places), np.array([places[text] for text in texts], dtype=np.int32)
+
+
+def _check_layout(fields: dict[str, Any], reader: Reader) -> None:
+    names = ("kind_codes", "dtype_codes", "ordered", "origins")
+    entries = [reader.source.entries[fields[name]] for name in names]
+    types = [NAMES[entry.dtype] for entry in entries]
+    shapes = {entry.shape for entry in entries}
+    if types != ["I32", "I32", "BOOL", "I64"] or {len(s) for s in shapes} != {1}:
+        refuse("columns")
+    if len(shapes) > 1 or fields["library"] not in LIBRARIES:
+        refuse("columns")
+    reader.spend(6 * entries[0].shape[0])
+    for text in f"{fields['kinds']}\n{fields['dtypes']}".split("\n"):
+        _check_type(text)
+
+
+def _check_type(text: str) -> None:
+    """Raise ModelFileError unless a text names a type of column.
+
+    Packages of tables make types of such texts, and would make other things of others.
+    """
+    known = {"", "number", "boolean", "category", "level", "datetime", "timedelta"}
+    if text in known:
+        return
+    if found := INTERVAL.fullmatch(text):
+        text = found[1] or "float"
+    plain, zone = text.partition(" of ")[0].removeprefix("category "), zone_of(text)
+    is_known = bool(kind_of(plain)) and len(text) <= MOST_TEXT
+    if not is_known or (zone is not None and not ZONE.fullmatch(zone)):
+        refuse(text)
+
+
+def _make_layout(
+    library: str | None,
+    levels: tuple,
+    names: list | None,
+    kinds: str,
+    kind_codes: np.ndarray,
+    dtypes: str,
+    dtype_codes: np.ndarray,
+    ordered: np.ndarray,
+    origins: np.ndarray,
+    categories: list,
+) -> Layout:
+    n_columns = len(kind_codes)
+    of_kinds, of_dtypes = kinds.split("\n"), dtypes.split("\n")
+    names = list(range(n_columns)) if names is None else names
+    known: list[Any] = [None] * n_columns
+    for j, values in categories:
+        known[j] = values
+    fields = zip(
+        names,
+        [of_kinds[code] for code in kind_codes.tolist()],
+        [of_dtypes[code] for code in dtype_codes.tolist()],
+        known,
+        ordered.tolist(),
+        origins.tolist(),
+        strict=True,
+    )
+    return Layout(library, tuple(Column(*each) for each in fields), levels)
+
+
+def _text_kind(split: Any, make: Any) -> Kind:
+    """Return the kind of values that are a short text."""
+    pattern = re.compile(".*")
+    check = matching(pattern, "of")
+    return Kind(
+        {"of": PLAIN}, lambda value: {"of": split(value)}, lambda of: make(of), check
+    )
+
+
+def _list_kind(n: int, split: Any, make: Any) -> Kind:
+    """Return the kind of values that are a list of n values."""
+
+    def check(fields: dict[str, Any], reader: Reader) -> None:
+        is_of(fields, n)
+
+    return Kind({"of": ANY}, lambda value: {"of": list(split(value))}, make, check)
+
+
+KINDS: dict[str, Kind] = {
+    "tuple": Kind({"of": ANY}, lambda v: {"of": list(v)}, lambda of: tuple(of)),
+    "names": Kind({"of": NAMED}, lambda v: {"of": v}, lambda of: of),
+    "dict": Kind(
+        {"of": ANY}, lambda v: {"of": [[k, w] for k, w in v.items()]}, _make_dict
+    ),
+    "floats": Kind(
+        {"at": ARRAY},
+        lambda v: {"at": np.array(v, dtype=np.float64)},
+        lambda at: at.tolist(),
+        _check_floats,
+    ),
+    "words": Kind(
+        {"at": ARRAY, "ends": ARRAY}, _split_words, _make_words, _check_words
+    ),
+    "float": _text_kind(repr, float),
+    "slice": _list_kind(3, lambda v: (v.start, v.stop, v.step), lambda of: slice(*of)),
+    "array": Kind({"at": ARRAY}, lambda v: {"at": v}, lambda at: at),
+    "scalar": Kind(
+        {"at": ARRAY},
+        lambda v: {"at": np.asarray(v)},
+        lambda at: at[()],
+        array_of(n_axes=0),
+    ),
+    "text": Kind({"at": ARRAY}, _split_text, _make_text, array_of("U32")),
+    "objects": Kind({"of": ANY}, lambda v: {"of": v.tolist()}, _make_objects),
+    "instants": Kind(
+        {"at": ARRAY, "dtype": PLAIN},
+        lambda v: {
+            "at": v.astype(v.dtype.newbyteorder("=")).view(np.int64),
+            "dtype": v.dtype.str[1:],
+        },
+        lambda at, dtype: at.view(dtype),
+        _check_dates,
+    ),
+    "dtype": _text_kind(lambda v: v.str, lambda of: np.dtype(of)),
+    "date": _text_kind(datetime.date.isoformat, datetime.date.fromisoformat),
+    "datetime": _text_kind(
+        datetime.datetime.isoformat, datetime.datetime.fromisoformat
+    ),
+    "time": _text_kind(datetime.time.isoformat, datetime.time.fromisoformat),
+    "timedelta": _list_kind(
+        3,
+        lambda v: (v.days, v.seconds, v.microseconds),
+        lambda of: datetime.timedelta(*of),
+    ),
+    "decimal": _text_kind(str, _make_decimal),
+    "Timestamp": Kind(
+        {"at": ARRAY, "unit": PLAIN, "zone": PLAIN},
+        _split_timestamp,
+        _make_timestamp,
+        _check_timestamp,
+    ),
+    "Timedelta": Kind(
+        {"at": ARRAY, "unit": PLAIN},
+        lambda v: {"at": v.asm8.astype(np.int64), "unit": v.unit},
+        _make_timedelta,
+        _check_pandas_timedelta,
+    ),
+    "Interval": _list_kind(3, lambda v: (v.left, v.right, v.closed), _make_interval),
+    "random": Kind({"keys": ARRAY, "of": ANY}, _split_random_state, _make_random_state),
+    "device": Kind(
+        {"of": PLAIN},
+        lambda v: {"of": str(v)},
+        lambda of: torch.device(of),
+        matching(DEVICE, "of"),
+    ),
+    "layout": Kind(
+        {
+            "library": PLAIN,
+            "levels": ANY,
+            "names": ANY,
+            "kinds": PLAIN,
+            "kind_codes": ARRAY,
+            "dtypes": PLAIN,
+            "dtype_codes": ARRAY,
+            "ordered": ARRAY,
+            "origins": ARRAY,
+            "categories": ANY,
+        },
+        _split_layout,
+        _make_layout,
+        _check_layout,
+    ),
+}
+
+EXACT = {
+    tuple: "tuple",
+    float: "float",
+    slice: "slice",
+    datetime.date: "date",
+    datetime.datetime: "datetime",
+    datetime.time: "time",
+    datetime.timedelta: "timedelta",
+    Decimal: "decimal",
+    np.random.RandomState: "random",
+    torch.device: "device",
+    Layout: "layout",
+}
+"""Kinds by the type of a value."""
+
+BY_LETTER = {"U": "text", "M": "instants", "m": "instants", "O": "objects"}
+"""Kinds of arrays, by the letter of their type; others are numbers."""
+
+
+def kind_of_value(value: Any) -> str | None:
+    """Return the name of the kind of a value; None if it has none."""
+    if isinstance(value, np.ndarray):
+        return _kind_of_array(value)
+    if isinstance(value, np.generic):
+        return "scalar" if value.dtype.newbyteorder("<") in NAMES else None
+    if isinstance(value, np.dtype):
+        return "dtype" if value.kind in "biufUSmM" else None
+    if isinstance(value, list) and type(value).__name__ == "list":
+        return _kind_of_list(value)
+    if isinstance(value, dict) and type(value).__name__ == "dict":
+        are_names = all(isinstance(key, str) for key in value) and "$" not in value
+        return "names" if are_names else "dict"
+    if type(value).__module__.partition(".")[0] == "pandas":
+        return _kind_of_pandas(value)
+    is_aware = getattr(value, "tzinfo", None) is not None
+    # Names of time zones would be lost.
+    return None if is_aware else EXACT.get(type(value))
+
+
+def _kind_of_array(array: np.ndarray) -> str | None:
+    letter = array.dtype.kind
+    if letter in BY_LETTER:
+        return BY_LETTER[letter] if letter != "O" or array.ndim == 1 else None
+    return "array" if array.dtype.newbyteorder("<") in NAMES else None
+
+
+def _kind_of_list(values: list) -> str:
+    types = set(map(type, values))
+    if len(values) < SHORT or len(types) > 1:
+        return "list"
+    return {float: "floats", str: "words"}.get(types.pop(), "list")
+
+
+def _kind_of_pandas(value: Any) -> str | None:
+    name = type(value).__name__
+    if name == "Timestamp" and value.tz is not None:
+        zone = str(value.tz)
+        known = zone == "UTC" or zone in zoneinfo.available_timezones()
+        return name if known and ZONE.fullmatch(zone) else None
+    return name if name in ("Timestamp", "Timedelta", "Interval") else None
