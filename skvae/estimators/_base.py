@@ -126,7 +126,9 @@ class LatentTransformer(
         ValueError
             If a parameter, `X` or `sample_weight` is invalid.
         RuntimeError
-            If the device is not available.
+            If the device is not available, or has too little memory.
+        OSError
+            If `X` lies in a file that was cut off after it was mapped.
         KeyboardInterrupt
             After Ctrl-C, if the estimator is a clone that has not been fitted yet, as
             in a search; if no epoch has been completed; or after a second Ctrl-C within
