@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from skvae._random import Stream, generator
+from skvae._threads import one_thread
 from skvae.likelihoods import Likelihood, LikelihoodModel
 from skvae.networks import Branches, Network
 from skvae.priors import Posterior, Prior, PriorModel
@@ -29,6 +30,7 @@ class Architecture(NamedTuple):
     sampler: Prior | None = None
     """What was fitted to draws of z after training, if anything was."""
 
+    @one_thread()
     def build(self, seed: int) -> "Model":
         """Return the model with parameters drawn from `seed`, without statistics."""
         likelihood = self.likelihood.build(self.n_features)
@@ -119,6 +121,16 @@ class Model(nn.Module):
         sizes = (size for parameter in self.parameters() for size in parameter.shape)
         parts = self.likelihood, self.fitted_prior, self.encoder, self.decoder
         return max(*(part.width for part in parts), *sizes)
+
+    @property
+    def work(self) -> int:
+        """Number of parameters, times that of the places at which layers share them.
+
+        About how many multiplications a row, or a draw of z, takes.
+        """
+        sizes = (size for parameter in self.parameters() for size in parameter.shape)
+        n_parameters = sum(parameter.numel() for parameter in self.parameters())
+        return n_parameters * self.width // max(sizes)
 
     @property
     def fitted_prior(self) -> PriorModel:

@@ -8,8 +8,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from torch import Tensor
+from torch.cuda import OutOfMemoryError as OutOfMemory
 
 from skvae._model import Model
+from skvae._threads import own_threads, threads_for
 from skvae.likelihoods import LikelihoodModel
 from skvae.table import Batch, Cells, can_be_shared
 
@@ -78,6 +80,8 @@ def _as_tensor(X: np.ndarray, dtype: np.dtype) -> Tensor:
 def own_modes(inference: bool) -> Iterator[None]:
     """Run independently of the caller's torch modes: gradients, autocast.
 
+    The number of threads may be lowered within, and is restored.
+
     Parameters
     ----------
     inference : bool
@@ -88,6 +92,7 @@ def own_modes(inference: bool) -> Iterator[None]:
         torch.set_grad_enabled(not inference),
         torch.autocast("cpu", enabled=False),
         torch.autocast("cuda", enabled=False),
+        own_threads(),
     ):
         yield
 
@@ -112,14 +117,14 @@ def map_rows(
     """
     dtype = np.dtype(np.float32 if cells.dtype == np.float32 else np.float64)
     model = _in_type(model, dtype)
-    answers = np.empty(0)
-    for part in cells.slices(max(1, most_at_once(model) // n_draws)):
+
+    def answer(part: slice) -> Tensor:
         x = _as_tensor(model.likelihood.prepare(cells[part]), dtype)
-        answer = function(model, Batch.of(x.to(model.device), cells.has_missing))
-        if not part.start:
-            answers = np.empty((len(cells), *answer.shape[1:]), dtype=dtype)
-        torch.from_numpy(answers[part]).copy_(answer)
-    return answers
+        return function(model, Batch.of(x.to(model.device), cells.has_missing))
+
+    n_rows = cells.most_rows(max(1, most_at_once(model) // n_draws))
+    threads_for(min(n_rows, len(cells)) * n_draws * model.work)
+    return _in_parts(answer, len(cells), n_rows, dtype)
 
 
 @own_modes(inference=True)
@@ -128,11 +133,45 @@ def decode(
 ) -> np.ndarray:
     """Return function(likelihood, outputs) at a user's points, in the type of `Z`."""
     model = _in_type(model, Z.dtype)
-    answers = np.empty((len(Z), model.likelihood.n_features), dtype=Z.dtype)
-    n_rows = most_at_once(model)
-    for begin in range(0, len(Z), n_rows):
-        part = slice(begin, begin + n_rows)
+
+    def answer(part: slice) -> Tensor:
         z = model.to_network(_as_tensor(Z[part], Z.dtype).to(model.device))
-        answer = function(model.likelihood, model.decoder(z))
-        torch.from_numpy(answers[part]).copy_(answer)
+        return function(model.likelihood, model.decoder(z))
+
+    n_rows = most_at_once(model)
+    threads_for(min(n_rows, len(Z)) * model.work)
+    return _in_parts(answer, len(Z), n_rows, Z.dtype)
+
+
+def _in_parts(
+    answer: Callable[[slice], Tensor], n_rows: int, most: int, dtype: np.dtype
+) -> np.ndarray:
+    """Return the answers of slices of rows as one array.
+
+    Slices are of at most so many rows, and halved where a GPU has no memory left.
+    """
+    answers, begin = np.empty(0), 0
+    while begin < n_rows:
+        part = slice(begin, min(begin + most, n_rows))
+        values = _unless_full(answer, part)
+        if values is None:
+            most = (part.stop - part.start) // 2
+            continue
+        if not begin:
+            answers = np.empty((n_rows, *values.shape[1:]), dtype=dtype)
+        torch.from_numpy(answers[part]).copy_(values)
+        begin = part.stop
     return answers
+
+
+def _unless_full(answer: Callable[[slice], Tensor], part: slice) -> Tensor | None:
+    """Return an answer, or None if the memory of a GPU is full, and it may be halved.
+
+    What was computed of it is free again, once the error is handled.
+    """
+    try:
+        return answer(part)
+    except OutOfMemory:
+        if part.stop - part.start == 1:
+            raise
+        return None

@@ -24,6 +24,7 @@ from skvae._sklearn import (
     identity,
     with_callbacks,
 )
+from skvae._threads import threads_for
 from skvae._version import __version__
 from skvae.estimators._apply import decode, map_rows, own_modes
 from skvae.estimators._begin import batches_of, begin, shown_of, split_of, take_up
@@ -124,7 +125,9 @@ class LatentTransformer(
         ValueError
             If a parameter, `X` or `sample_weight` is invalid.
         RuntimeError
-            If the device is not available.
+            If the device is not available, or has too little memory.
+        OSError
+            If `X` lies in a file that was cut off after it was mapped.
         KeyboardInterrupt
             After Ctrl-C, if the estimator is a clone that has not been fitted yet, as
             in a search; if no epoch has been completed; or after a second Ctrl-C within
@@ -253,11 +256,12 @@ class LatentTransformer(
         model, fitted = self._model(known, rows, split, settings, objective, unfinished)
         objective, beta = self._loss(objective, fitted["_start"], model, len(train))
         shown = shown_of(train, held_out, settings)
-        k = objective.neighborhood
+        k, size = objective.neighborhood, settings["batch_size"]
         neighbors = neighbors_of(model.cpu(), k, train, held_out, shown)
         model.to(device)
         plan = self._plan(settings, objective, beta, fitted["_seed"], rows, train)
-        size = settings["batch_size"]
+        per_row = model.work * objective.n_draws
+        threads_for(size * per_row, len(train) * settings["max_iter"] * per_row)
         training = Training(
             model,
             batches_of(model, train, size, neighbors[0]),

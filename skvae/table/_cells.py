@@ -1,6 +1,7 @@
 """Rows of numbers behind one protocol, whether they are stored dense or sparse."""
 
 import functools
+import mmap
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -88,6 +89,31 @@ def _native(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float32 if dtype.itemsize == 4 else np.float64)
 
 
+def _mapped(array: Any) -> Any:
+    """Return the array that lies in a file, of which this is a view, or None."""
+    while array is not None and not isinstance(array, np.memmap):
+        array = getattr(array, "base", None)
+    while isinstance(array, np.memmap) and isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _refuse_cut_off(array: Any) -> None:
+    """Raise OSError where the file of a mapped array has become shorter.
+
+    To read what is no longer there would end the process.
+    """
+    if not isinstance(array.base, mmap.mmap):
+        return
+    needed, size = array.offset + array.nbytes, array.base.size()
+    if size < needed:
+        raise OSError(
+            f"X lies in a file that must have {needed} bytes. Got {size}: the file "
+            f"{array.filename or ''} was cut off after it was mapped. Write it again, "
+            "and map it anew."
+        )
+
+
 class Cells(ABC):
     """Rows and columns of numbers, where NaN is a missing cell.
 
@@ -147,9 +173,13 @@ class Cells(ABC):
         """Yield the rows as arrays of bounded size."""
         return (self[part] for part in row_slices(*self.shape))
 
+    def most_rows(self, most: int) -> int:
+        """Return how many rows to read at a time, of which so many may be."""
+        return min(most, max(1, self.most_dense // self.shape[1]))
+
     def slices(self, most_rows: int) -> Iterator[slice]:
         """Yield slices of at most so many rows, fewer where more would be too large."""
-        step = min(most_rows, max(1, self.most_dense // self.shape[1]))
+        step = self.most_rows(most_rows)
         for start in range(0, len(self), step):
             yield slice(start, start + step)
 
@@ -203,12 +233,12 @@ class DenseCells(Cells):
         self.positions = positions
         if positions is not None:
             self.shape = (len(values), len(positions))
-        array: Any = values
-        while array is not None and not isinstance(array, np.memmap):
-            array = getattr(array, "base", None)
-        self.is_mapped = array is not None
+        self._mapped = _mapped(values)
+        self.is_mapped = self._mapped is not None
 
     def __getitem__(self, rows: Any) -> np.ndarray:
+        if self._mapped is not None:
+            _refuse_cut_off(self._mapped)
         cells = self._picked(rows)
         is_shared = np.may_share_memory(cells, self.values)
         # Longer floats may hold numbers that are infinite in float64.
@@ -230,7 +260,9 @@ class DenseCells(Cells):
     def as_tensor(self) -> torch.Tensor | None:
         """Return a tensor on the same memory, if torch reads it as float32."""
         can = self.values.dtype == np.float32 and can_be_shared(self.values)
-        return torch.from_numpy(self.values) if can and self.positions is None else None
+        # What lies in a file is read through its check alone.
+        can = can and self.positions is None and not self.is_mapped
+        return torch.from_numpy(self.values) if can else None
 
 
 class SparseCells(Cells):

@@ -8,6 +8,7 @@ import scipy.linalg
 import torch
 
 from skvae._model import Model
+from skvae._threads import blas_threads_for
 from skvae.table import Batch, Rows, row_slices
 
 MOST_EXACT = 4096
@@ -116,7 +117,9 @@ class Inputs:
 def _leading(symmetric: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the `n` largest eigenvalues, descending, and their eigenvectors."""
     size = len(symmetric)
-    values, vectors = scipy.linalg.eigh(symmetric, subset_by_index=[size - n, size - 1])
+    ends = [size - n, size - 1]
+    with blas_threads_for(size):
+        values, vectors = scipy.linalg.eigh(symmetric, subset_by_index=ends)
     # The sign of an eigenvector is arbitrary; fixed, it does not turn with rounding.
     largest = np.abs(vectors).argmax(axis=0)
     vectors = vectors * np.where(vectors[largest, np.arange(n)] < 0, -1.0, 1.0)
