@@ -19,6 +19,7 @@ from skvae.schedules import (
     Constant,
     ControlVAE,
     Cyclical,
+    Progress,
     StallDecay,
     WarmUp,
     as_weight,
@@ -32,6 +33,7 @@ TERMS = {
     "reconstruction": (8.0 + np.cumsum(RNG.normal(0, 0.3, 400))).tolist(),
     "kl": np.exp(1.0 + 0.4 * np.sin(np.arange(400) / 40)).tolist(),
 }
+HALF = Progress(0.5, 1.0)
 CONTROLLERS = [ControlVAE(2.0), GECO(5.0), StallDecay(factor=0.5, patience=3)]
 every_controller = pytest.mark.parametrize("controller", CONTROLLERS, ids=repr)
 
@@ -49,7 +51,7 @@ def _weights(controller, terms=TERMS):
     """Return the weight after each step, and the last state."""
     state, values = controller.start(), []
     for means in zip(*terms.values(), strict=True):
-        state = controller.update(state, dict(zip(terms, means, strict=True)))
+        state = controller.update(state, dict(zip(terms, means, strict=True)), HALF)
         values.append(controller.value(state, 0.5))
     return np.array(values), state
 
@@ -119,7 +121,7 @@ def test_controller_accepts_what_has_been_at_the_target_for_an_eighth_of_the_ste
     kl = [2.0] * 80 + [1.0] * 400
     state, accepted = controller.start(), []
     for mean in kl:
-        state = controller.update(state, {"kl": mean})
+        state = controller.update(state, {"kl": mean}, HALF)
         accepted.append(controller.accepts(state))
     first = accepted.index(True) + 1
     n_held = state[3] - (480 - first)

@@ -1,10 +1,11 @@
 """Controllers: weights that change with the terms that they watch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from skvae.schedules._weights import Weight, require
+from skvae.schedules._schedules import Constant, Schedule, checked
+from skvae.schedules._weights import Progress, Weight, require
 
 N_SMOOTHED, FRACTION_SMOOTHED = 10.0, 0.02
 """Steps over which errors are averaged: so many, and this fraction of those taken."""
@@ -36,6 +37,25 @@ def _check_bounds(weight: Any) -> None:
     require(weight, "least", lambda v: 0 < v <= weight.most, said)
 
 
+def _goals(target: Any, progress: Progress) -> tuple[float, float]:
+    """Return what a target is at a moment and at the end of a fit."""
+    schedule = target if isinstance(target, Schedule) else Constant(target)
+    n_epochs = progress.n_epochs
+    return schedule(progress.epoch, n_epochs), schedule(n_epochs, n_epochs)
+
+
+def _check_target(weight: Any, is_valid: Callable[[float], bool], said: str) -> None:
+    """Raise ValueError unless a number, or what a schedule ends at, is valid."""
+    if not isinstance(weight.target, Schedule):
+        require(weight, "target", is_valid, said)
+        return
+    _, last = _goals(checked(weight.target), Progress(1.0, 1.0))
+    if not is_valid(last):
+        raise ValueError(
+            f"target of {weight!r} must end at {said}. It ends at {last!r}."
+        )
+
+
 def _mean_of(weight: Any, name: str, means: Mapping[str, float]) -> float:
     """Return the mean of a term that a parameter names."""
     term = getattr(weight, name)
@@ -58,10 +78,10 @@ class _Held(Weight):
     watches = "steps"
     least: float
     most: float
-    target: float
+    target: float | Schedule
     _tolerance = 0.025
 
-    def _error(self, state: Any, means: Mapping[str, float]) -> float:
+    def _error(self, state: Any, means: Mapping[str, float], target: float) -> float:
         """Return how far away the target is; positive if the weight is too small."""
         raise NotImplementedError
 
@@ -75,16 +95,18 @@ class _Held(Weight):
         sum_ = integral + PROPORTIONAL * _clipped(error, MOST)
         return math.exp(self._bounded(sum_))
 
-    def update(self, state: Any, means: Mapping[str, float]) -> Any:
+    def update(self, state: Any, means: Mapping[str, float], progress: Any) -> Any:
         """Return the next state."""
         integral, error, n, n_held = state
-        new = _clipped(self._error(state, means), 1.0)
+        target, last = _goals(self.target, progress)
+        new = _clipped(self._error(state, means, target), 1.0)
         n += 1
         error += (new - error) / min(n, N_SMOOTHED + FRACTION_SMOOTHED * n)
         is_back = error * integral < 0.0
         step = BACK * _clipped(error, MOST_BACK) if is_back else _clipped(error, MOST)
         step *= GAIN / (N_DELAYED + n)
-        n_held = n_held + 1 if abs(error) <= self._tolerance else 0
+        is_held = abs(error) <= self._tolerance and target == last
+        n_held = n_held + 1 if is_held else 0
         # Within the bounds, so that it does not wind up.
         return self._bounded(integral + step), error, n, n_held
 
@@ -154,7 +176,7 @@ class ControlVAE(_Held):
 
     def __init__(
         self,
-        target: float,
+        target: float | Schedule,
         term: str = "kl",
         least: float = 0.0003,
         most: float = 3000.0,
@@ -164,13 +186,13 @@ class ControlVAE(_Held):
         self.least = least
         self.most = most
 
-    def _error(self, state: Any, means: Mapping[str, float]) -> float:
-        return _mean_of(self, "term", means) / self.target - 1.0
+    def _error(self, state: Any, means: Mapping[str, float], target: float) -> float:
+        return _mean_of(self, "term", means) / max(target, 1e-12) - 1.0
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid."""
         said = "a number above 0, in nats per row"
-        require(self, "target", lambda v: 0 < v < math.inf, said)
+        _check_target(self, lambda v: 0 < v < math.inf, said)
         _check_bounds(self)
 
 
@@ -245,7 +267,7 @@ class GECO(_Held):
 
     def __init__(
         self,
-        target: float,
+        target: float | Schedule,
         term: str = "reconstruction",
         weighted: str = "kl",
         least: float = 0.0003,
@@ -257,14 +279,14 @@ class GECO(_Held):
         self.least = least
         self.most = most
 
-    def _error(self, state: Any, means: Mapping[str, float]) -> float:
+    def _error(self, state: Any, means: Mapping[str, float], target: float) -> float:
         weighted = self.value(state, 0.0) * abs(_mean_of(self, "weighted", means))
-        gap = self.target - _mean_of(self, "term", means)
+        gap = target - _mean_of(self, "term", means)
         return gap / max(weighted, 1e-12)
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid."""
-        require(self, "target", math.isfinite, "a finite number, in nats per row")
+        _check_target(self, math.isfinite, "a finite number, in nats per row")
         _check_bounds(self)
 
 
@@ -334,7 +356,7 @@ class StallDecay(Weight):
         weight: float = state[0]
         return weight
 
-    def update(self, state: Any, means: Mapping[str, float]) -> Any:
+    def update(self, state: Any, means: Mapping[str, float], progress: Any) -> Any:
         """Return the next state."""
         weight, best, n_stale = state
         mean = _mean_of(self, "term", means)
