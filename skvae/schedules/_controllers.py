@@ -22,9 +22,9 @@ MOST, MOST_BACK, BACK = 0.1, 0.5, 3.0
 weight must not go far; but on its way back towards 1, errors count up to the second,
 and the gain is so many times as large."""
 
-FRACTION_HELD = 0.125
-"""A model is returned if the error was small in this fraction of all steps: in those
-that make up the average of parameters."""
+POWER_AVERAGED = 8
+"""Step t counts as t to this power in the average error that decides what is returned,
+as it does in the average of parameters, which is returned."""
 
 
 def _clipped(value: float, most: float) -> float:
@@ -71,8 +71,8 @@ class _Held(Weight):
     """A weight that brings a term to a target; a subclass says how far away it is.
 
     The state holds the integral, which is the logarithm of the weight at the target,
-    the average error, and the numbers of all steps and of the last ones with a small
-    error.
+    the average error, the average of its size over the steps that make up the average
+    of parameters, and the number of steps.
     """
 
     watches = "steps"
@@ -85,9 +85,9 @@ class _Held(Weight):
         """Return how far away the target is; positive if the weight is too small."""
         raise NotImplementedError
 
-    def start(self) -> tuple[float, float, int, int]:
+    def start(self) -> tuple[float, float, float, int]:
         """Return the state of weight 1, or of the nearest that is allowed."""
-        return self._bounded(0.0), 0.0, 0, 0
+        return self._bounded(0.0), 0.0, 1.0, 0
 
     def value(self, state: Any, progress: float) -> float:
         """Return the weight."""
@@ -97,7 +97,7 @@ class _Held(Weight):
 
     def update(self, state: Any, means: Mapping[str, float], progress: Any) -> Any:
         """Return the next state."""
-        integral, error, n, n_held = state
+        integral, error, size, n = state
         target, last = _goals(self.target, progress)
         new = _clipped(self._error(state, means, target), 1.0)
         n += 1
@@ -105,14 +105,16 @@ class _Held(Weight):
         is_back = error * integral < 0.0
         step = BACK * _clipped(error, MOST_BACK) if is_back else _clipped(error, MOST)
         step *= GAIN / (N_DELAYED + n)
-        is_held = abs(error) <= self._tolerance and target == last
-        n_held = n_held + 1 if is_held else 0
+        # What is held before the target is the last one does not count.
+        size_now = abs(error) if target == last else 1.0
+        size += (size_now - size) * (1 + POWER_AVERAGED) / (n + POWER_AVERAGED)
         # Within the bounds, so that it does not wind up.
-        return self._bounded(integral + step), error, n, n_held
+        return self._bounded(integral + step), error, size, n
 
     def accepts(self, state: Any) -> bool:
         """Return whether the target has been held for long enough."""
-        return state[3] >= max(1.0, FRACTION_HELD * state[2])
+        size: float = state[2]
+        return size <= self._tolerance
 
     def _bounded(self, logarithm: float) -> float:
         return min(math.log(self.most), max(math.log(self.least), logarithm))
@@ -131,8 +133,10 @@ class ControlVAE(_Held):
 
     Parameters
     ----------
-    target : float
-        Mean of the term over training rows that is held, in nats per row, above 0.
+    target : float or Schedule
+        Mean of the term over training rows that is held, in nats per row, above 0. A
+        schedule, such as ``WarmUp(0.5, value=25.0)``, moves the target during the fit,
+        and only its last value is held.
     term : str, default="kl"
         Name of the term, which is the one that the weight multiplies.
     least : float, default=0.0003
@@ -154,15 +158,24 @@ class ControlVAE(_Held):
     count up to 0.5 and its gain is three times as large. As in [1]_ the integral stops
     at the bounds.
 
-    A fit returns, of the states with errors of at most 2.5 % in the last eighth of the
-    steps so far, the one with the least held-out loss. While the error is larger the
-    fit does not stop early; if no state was accepted, the last one is returned, with a
-    warning. The start at PCA then sets no standard.
+    A target that rises is the capacity C of [2]_, with the loss
+    :math:`R + \gamma |\mathrm{KL} - C|`: that is a weight :math:`\pm \gamma` of the KL
+    term, which changes its sign whenever the term crosses C. Here the weight settles
+    instead, so that there is no :math:`\gamma` to choose; and it stays positive, so
+    that a capacity for which reconstructions have no use is not filled.
+
+    A fit returns an average of parameters, in which the last ninth of the steps so far
+    weighs most. Of the states where :math:`|\bar e|`, averaged in the same way, is at
+    most 2.5 %, it is the one with the least held-out loss. While the error is larger
+    the fit does not stop early; if no state was accepted, the last one is returned,
+    with a warning. The start at PCA then sets no standard.
 
     References
     ----------
     .. [1] Shao et al. (2020). ControlVAE: Controllable variational autoencoder. ICML.
        https://arxiv.org/abs/2004.05988
+    .. [2] Burgess et al. (2018). Understanding disentangling in :math:`\beta`-VAE,
+       section 5. https://arxiv.org/abs/1804.03599
 
     Examples
     --------
