@@ -10,7 +10,7 @@ from skvae.schedules._weights import Progress, Weight, require
 N_SMOOTHED, FRACTION_SMOOTHED = 10.0, 0.02
 """Steps over which errors are averaged: so many, and this fraction of those taken."""
 
-GAIN, N_DELAYED = 16.0, 100.0
+GAIN, N_DELAYED = 24.0, 100.0
 """After n steps the logarithm of the weight moves by GAIN / (N_DELAYED + n) times the
 error: however long a fit is, that is as fast as late steps change its average."""
 
@@ -21,6 +21,10 @@ MOST, MOST_BACK, BACK = 0.1, 0.5, 3.0
 """Errors count up to the first. A model follows a weight with a delay, in which the
 weight must not go far; but on its way back towards 1, errors count up to the second,
 and the gain is so many times as large."""
+
+FRACTION_BEFORE, CLOSING = 0.1, 0.9
+"""A large error that is less than the second number times its average over so many
+steps, in their fraction, shrinks as the model learns: the integral waits."""
 
 POWER_AVERAGED = 8
 """Step t counts as t to this power in the average error that decides what is returned,
@@ -71,8 +75,8 @@ class _Held(Weight):
     """A weight that brings a term to a target; a subclass says how far away it is.
 
     The state holds the integral, which is the logarithm of the weight at the target,
-    the average error, the average of its size over the steps that make up the average
-    of parameters, and the number of steps.
+    the average error, the average gap over a longer time, the average size of the error
+    over the steps that make up the average of parameters, and the number of steps.
     """
 
     watches = "steps"
@@ -81,13 +85,18 @@ class _Held(Weight):
     target: float | Schedule
     _tolerance = 0.025
 
-    def _error(self, state: Any, means: Mapping[str, float], target: float) -> float:
-        """Return how far away the target is; positive if the weight is too small."""
+    def _gap(
+        self, state: Any, means: Mapping[str, float], target: float
+    ) -> tuple[float, float]:
+        """Return how far away the target is, in nats, and the unit of errors.
+
+        The gap is positive if the weight is too small.
+        """
         raise NotImplementedError
 
-    def start(self) -> tuple[float, float, float, int]:
+    def start(self) -> tuple[float, float, float, float, int]:
         """Return the state of weight 1, or of the nearest that is allowed."""
-        return self._bounded(0.0), 0.0, 1.0, 0
+        return self._bounded(0.0), 0.0, 0.0, 1.0, 0
 
     def value(self, state: Any, progress: float) -> float:
         """Return the weight."""
@@ -97,23 +106,27 @@ class _Held(Weight):
 
     def update(self, state: Any, means: Mapping[str, float], progress: Any) -> Any:
         """Return the next state."""
-        integral, error, size, n = state
+        integral, error, before, size, n = state
         target, last = _goals(self.target, progress)
-        new = _clipped(self._error(state, means, target), 1.0)
+        gap, unit = self._gap(state, means, target)
         n += 1
+        new = _clipped(gap / unit, 1.0)
         error += (new - error) / min(n, N_SMOOTHED + FRACTION_SMOOTHED * n)
+        before += (gap - before) / min(n, N_SMOOTHED + FRACTION_BEFORE * n)
         is_back = error * integral < 0.0
         step = BACK * _clipped(error, MOST_BACK) if is_back else _clipped(error, MOST)
-        step *= GAIN / (N_DELAYED + n)
+        if not is_back and abs(error) > MOST and abs(gap) < CLOSING * abs(before):
+            step = 0.0
+        # Within the bounds, so that it does not wind up.
+        integral = self._bounded(integral + step * GAIN / (N_DELAYED + n))
         # What is held before the target is the last one does not count.
         size_now = abs(error) if target == last else 1.0
         size += (size_now - size) * (1 + POWER_AVERAGED) / (n + POWER_AVERAGED)
-        # Within the bounds, so that it does not wind up.
-        return self._bounded(integral + step), error, size, n
+        return integral, error, before, size, n
 
     def accepts(self, state: Any) -> bool:
         """Return whether the target has been held for long enough."""
-        size: float = state[2]
+        size: float = state[3]
         return size <= self._tolerance
 
     def _bounded(self, logarithm: float) -> float:
@@ -124,7 +137,7 @@ class ControlVAE(_Held):
     r"""Hold a term, by default the KL term, at a target.
 
     .. math:: \log \beta_t = I_t + 4 \bar e_t, \quad
-        I_t = I_{t-1} + \frac{16}{100 + t} \bar e_t, \quad
+        I_t = I_{t-1} + \frac{24}{100 + t} \bar e_t, \quad
         e_t = \mathrm{KL}_t / \mathrm{KL}^* - 1
 
     after step t, with :math:`\mathrm{KL}^*` the target and :math:`\bar e` the average
@@ -155,8 +168,10 @@ class ControlVAE(_Held):
     falls with the number of steps, so that fits of any length settle in a like fraction
     of their steps. Errors count up to 0.1, since a model follows with a delay in which
     the weight must not go far; where the integral goes back towards weight 1, they
-    count up to 0.5 and its gain is three times as large. As in [1]_ the integral stops
-    at the bounds.
+    count up to 0.5 and its gain is three times as large. On its way from 1 it waits
+    while an error above 0.1 shrinks: where the gap of a step is below 0.9 times its
+    average over about the last tenth of the steps. As in [1]_ the integral stops at the
+    bounds.
 
     A target that rises is the capacity C of [2]_, with the loss
     :math:`R + \gamma |\mathrm{KL} - C|`: that is a weight :math:`\pm \gamma` of the KL
@@ -199,8 +214,10 @@ class ControlVAE(_Held):
         self.least = least
         self.most = most
 
-    def _error(self, state: Any, means: Mapping[str, float], target: float) -> float:
-        return _mean_of(self, "term", means) / max(target, 1e-12) - 1.0
+    def _gap(
+        self, state: Any, means: Mapping[str, float], target: float
+    ) -> tuple[float, float]:
+        return _mean_of(self, "term", means) - target, max(target, 1e-12)
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid."""
@@ -222,17 +239,19 @@ class GECO(_Held):
     constraint:
 
     .. math:: \log \beta_t = I_t + 4 \bar e_t, \quad
-        I_t = I_{t-1} + \frac{16}{100 + t} \bar e_t, \quad
+        I_t = I_{t-1} + \frac{24}{100 + t} \bar e_t, \quad
         e_t = \frac{R^* - R_t}{\beta_{t-1} \mathrm{KL}_t}
 
     after step t, with :math:`\bar e` as in :class:`ControlVAE`.
 
     Parameters
     ----------
-    target : float
-        Mean over training rows of the term that is reached, in nats per row: with
-        :math:`-\log p(x \mid z)` any number, as columns have units. `term_curves_` of
-        a fit with a constant weight says what is near.
+    target : float or Schedule
+        Mean of the term over training rows, not held-out ones, that is reached, in nats
+        per row: with :math:`-\log p(x \mid z)` any number, as columns have units.
+        `term_curves_` of a fit with a constant weight says what is near; see the notes
+        for a mean squared error. A schedule moves the target during the fit, and only
+        its last value is held.
     term : str, default="reconstruction"
         Name of the term that is to reach the target.
     weighted : str, default="kl"
@@ -260,11 +279,17 @@ class GECO(_Held):
     units. Gains, bounds and what a fit returns are as in :class:`ControlVAE`, but with
     errors of up to 5 %.
 
-    The target is in nats, which every likelihood has. With Gaussian noise of learned
-    size a mean squared error s per cell, relative to the variance of its column, is
-    about :math:`\tfrac D2 \log (2 \pi e s)` nats plus the sum of the logarithms of the
-    columns' standard deviations. A model that overfits reconstructs other rows worse
-    than the training rows that are watched.
+    The target is in nats, which every likelihood has. With the default Gaussian noise,
+    learned and shared by columns, the noise variance of standardized columns settles at
+    their mean squared error s, over draws of z; then
+
+    .. math:: R = \tfrac D2 \log (2 \pi e s) + \sum_j \log s_j
+
+    with the standard deviations :math:`s_j` of D columns, which is the target for s.
+
+    The rows that are watched are those that are trained on. A model that overfits
+    reconstructs others worse, also the held-out ones, and no weight need bring these to
+    a target.
 
     References
     ----------
@@ -274,6 +299,15 @@ class GECO(_Held):
     --------
     >>> GECO(target=12.5)
     GECO(target=12.5)
+
+    A mean squared error of 0.1 times the variance of each column:
+
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> X = load_iris().data
+    >>> nats = X.shape[1] / 2 * np.log(2 * np.pi * np.e * 0.1)
+    >>> GECO(target=round(float(nats + np.log(X.std(axis=0)).sum()), 3))
+    GECO(target=0.278)
     """
 
     _tolerance = 0.05
@@ -292,10 +326,11 @@ class GECO(_Held):
         self.least = least
         self.most = most
 
-    def _error(self, state: Any, means: Mapping[str, float], target: float) -> float:
+    def _gap(
+        self, state: Any, means: Mapping[str, float], target: float
+    ) -> tuple[float, float]:
         weighted = self.value(state, 0.0) * abs(_mean_of(self, "weighted", means))
-        gap = target - _mean_of(self, "term", means)
-        return gap / max(weighted, 1e-12)
+        return target - _mean_of(self, "term", means), max(weighted, 1e-12)
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid."""
