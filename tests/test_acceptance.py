@@ -248,7 +248,7 @@ def test_training_judges_the_best_state_by_the_present_weights(small):
         def value(self, state, progress):
             return state
 
-        def update(self, state, means):
+        def update(self, state, means, progress):
             return 2.0 * state
 
     training = small.run(held_out=True, beta=Doubling(), learning_rate=Constant(0.01))

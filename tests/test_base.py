@@ -134,7 +134,7 @@ class Rising(Weight):
     def value(self, state, progress):
         return state
 
-    def update(self, state, means):
+    def update(self, state, means, progress):
         return 1.01 * state
 
 

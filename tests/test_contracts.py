@@ -279,7 +279,7 @@ class Capacity(Weight):
     def value(self, state, progress):
         return math.exp(state)
 
-    def update(self, state, means):
+    def update(self, state, means, progress):
         return state + self.rate * (means[self.term] - self.target)
 
 

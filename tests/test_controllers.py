@@ -19,6 +19,7 @@ from skvae.schedules import (
     Constant,
     ControlVAE,
     Cyclical,
+    Progress,
     StallDecay,
     WarmUp,
     as_weight,
@@ -32,6 +33,7 @@ TERMS = {
     "reconstruction": (8.0 + np.cumsum(RNG.normal(0, 0.3, 400))).tolist(),
     "kl": np.exp(1.0 + 0.4 * np.sin(np.arange(400) / 40)).tolist(),
 }
+HALF = Progress(0.5, 1.0)
 CONTROLLERS = [ControlVAE(2.0), GECO(5.0), StallDecay(factor=0.5, patience=3)]
 every_controller = pytest.mark.parametrize("controller", CONTROLLERS, ids=repr)
 
@@ -49,7 +51,7 @@ def _weights(controller, terms=TERMS):
     """Return the weight after each step, and the last state."""
     state, values = controller.start(), []
     for means in zip(*terms.values(), strict=True):
-        state = controller.update(state, dict(zip(terms, means, strict=True)))
+        state = controller.update(state, dict(zip(terms, means, strict=True)), HALF)
         values.append(controller.value(state, 0.5))
     return np.array(values), state
 
@@ -57,18 +59,21 @@ def _weights(controller, terms=TERMS):
 # The equations
 
 
-def _reference(errors_of, n_steps, log_least, log_most):
+def _reference(error_of, gaps, log_least, log_most):
     """Return weights by the equations of the docstrings, in a plain loop."""
-    integral = average = 0.0
+    integral = average = before = 0.0
     weight, weights = 1.0, []
-    for t in range(1, n_steps + 1):
-        error = max(-1.0, min(1.0, errors_of(t - 1, weight)))
+    for t, gap in enumerate(gaps, start=1):
+        error = max(-1.0, min(1.0, error_of(t - 1, weight)))
         average += (error - average) / min(t, 10 + t / 50)
+        before += (gap - before) / min(t, 10 + t / 10)
         if average * integral < 0:
             counted = 3 * np.clip(average, -0.5, 0.5)
+        elif abs(average) > 0.1 and abs(gap) < 0.9 * abs(before):
+            counted = 0.0
         else:
             counted = np.clip(average, -0.1, 0.1)
-        integral = np.clip(integral + 16 / (100 + t) * counted, log_least, log_most)
+        integral = np.clip(integral + 24 / (100 + t) * counted, log_least, log_most)
         log_weight = integral + 4 * np.clip(average, -0.1, 0.1)
         weight = np.exp(np.clip(log_weight, log_least, log_most))
         weights.append(weight)
@@ -78,9 +83,8 @@ def _reference(errors_of, n_steps, log_least, log_most):
 @pytest.mark.parametrize("bounds", [(3e-4, 3e3), (0.9, 1.2)])
 @pytest.mark.parametrize("target", [1.5, 2.7, 6.0])
 def test_control_vae_follows_its_equations(target, bounds):
-    expected = _reference(
-        lambda t, _: TERMS["kl"][t] / target - 1.0, 400, *np.log(bounds)
-    )
+    gaps = np.array(TERMS["kl"]) - target
+    expected = _reference(lambda t, _: gaps[t] / target, gaps, *np.log(bounds))
     controller = ControlVAE(target, least=bounds[0], most=bounds[1])
     assert _weights(controller)[0] == pytest.approx(expected, rel=1e-10)
 
@@ -88,12 +92,52 @@ def test_control_vae_follows_its_equations(target, bounds):
 @pytest.mark.parametrize("bounds", [(3e-4, 3e3), (0.9, 1.2)])
 @pytest.mark.parametrize("target", [3.0, 8.0, 20.0])
 def test_geco_follows_its_equations(target, bounds):
-    def error(t, weight):
-        return (target - TERMS["reconstruction"][t]) / (weight * TERMS["kl"][t])
+    gaps = target - np.array(TERMS["reconstruction"])
 
-    expected = _reference(error, 400, *np.log(bounds))
+    def error(t, weight):
+        return gaps[t] / (weight * TERMS["kl"][t])
+
+    expected = _reference(error, gaps, *np.log(bounds))
     controller = GECO(target, least=bounds[0], most=bounds[1])
     assert _weights(controller)[0] == pytest.approx(expected, rel=1e-10)
+
+
+def test_target_that_rises_is_followed_by_the_equations():
+    target = WarmUp(0.5, value=4.0)
+    controller, state, weights = ControlVAE(target), ControlVAE(target).start(), []
+    goals = np.minimum(4.0, 8.0 * np.arange(400) / 400)
+    for t, kl in enumerate(TERMS["kl"]):
+        state = controller.update(state, {"kl": kl}, Progress(t / 10, 40))
+        weights.append(controller.value(state, 0.5))
+    gaps = np.array(TERMS["kl"]) - goals
+    units = np.maximum(goals, 1e-12)
+    expected = _reference(lambda t, _: gaps[t] / units[t], gaps, *np.log([3e-4, 3e3]))
+    assert weights == pytest.approx(expected, rel=1e-10)
+
+
+def test_target_that_still_rises_is_not_held():
+    controller = ControlVAE(WarmUp(0.5, value=4.0))
+    state, accepted = controller.start(), []
+    for t in range(1000):
+        kl = min(4.0, 8.0 * t / 1000) + 1e-9
+        state = controller.update(state, {"kl": kl}, Progress(t, 1000))
+        accepted.append(controller.accepts(state))
+    assert not any(accepted[:500])
+    assert accepted[-1]
+
+
+def test_integral_waits_while_a_large_error_shrinks():
+    controller = GECO(0.0)
+    shrinking = [{"reconstruction": 1e3 * 0.98**t, "kl": 1.0} for t in range(200)]
+    stuck = [{"reconstruction": 1e3, "kl": 1.0}] * 200
+    ends = []
+    for means in (shrinking, stuck):
+        state = controller.start()
+        for each in means:
+            state = controller.update(state, each, HALF)
+        ends.append(state[0])
+    assert ends[1] < ends[0] < 0.0
+    assert ends[1] < 3.0 * ends[0]
 
 
 def test_stall_decay_follows_its_rule():
@@ -114,17 +158,22 @@ def test_integral_does_not_wind_up_at_the_bounds(kl, bound):
     assert math.exp(integral) == pytest.approx(getattr(controller, bound))
 
 
-def test_controller_accepts_what_has_been_at_the_target_for_an_eighth_of_the_steps():
-    controller = ControlVAE(1.0)
-    kl = [2.0] * 80 + [1.0] * 400
-    state, accepted = controller.start(), []
-    for mean in kl:
-        state = controller.update(state, {"kl": mean})
-        accepted.append(controller.accepts(state))
-    first = accepted.index(True) + 1
-    n_held = state[3] - (480 - first)
-    assert first / 8 <= n_held < first / 8 + 1
-    assert all(accepted[first:])
+def test_controller_accepts_a_small_error_over_the_averaged_steps():
+    controller, state = ControlVAE(1.0), ControlVAE(1.0).start()
+    terms = 1.0 + np.random.default_rng(0).normal(0.0, 0.03, 480)
+    terms[:80] += 1.0
+    terms[400:403] += 0.3
+    average, sizes = 0.0, []
+    for t, term in enumerate(terms, start=1):
+        state = controller.update(state, {"kl": term}, HALF)
+        average += (min(1.0, term - 1.0) - average) / min(t, 10 + t / 50)
+        sizes.append(abs(average))
+        # What is left of each step in the average of parameters, up to a factor.
+        counts = [math.comb(s + 8, 8) for s in range(t)]
+        mean = np.average(sizes, weights=counts)
+        assert controller.accepts(state) == (mean <= 0.025)
+    # A short excursion does not matter.
+    assert max(sizes[400:]) > 0.025 > mean
 
 
 def test_controllers_start_at_one_or_the_nearest_bound():
@@ -166,6 +215,30 @@ def test_geco_reaches_the_reconstruction():
     vae = _fitted(beta=GECO(target), **params)
     last = np.mean(vae.term_curves_["reconstruction"][-10:])
     assert abs(last - target) < 0.05 * (worst - best)
+
+
+def test_geco_reaches_a_mean_squared_error():
+    X, error = IRIS, 0.15
+    nats = 0.5 * X.shape[1] * np.log(2 * np.pi * np.e * error)
+    params = {"early_stopping": False, "max_iter": 200, "tol": None}
+    target = nats + np.log(X.std(axis=0)).sum()
+    vae = _fitted(X, 2, beta=GECO(target), learning_rate=0.004, **params)
+    mean, std = vae.posterior(X)
+    draws = np.random.default_rng(0).normal(size=(20, *mean.shape))
+    squares = [
+        ((X - vae.inverse_transform(mean + std * e)) / X.std(axis=0)) ** 2
+        for e in draws
+    ]
+    assert np.mean(squares) == pytest.approx(error, rel=0.05)
+
+
+def test_capacity_that_rises_is_followed():
+    beta, params = ControlVAE(WarmUp(0.5, value=2.5)), {"learning_rate": 0.006}
+    vae = _fitted(beta=beta, batch_size=32, max_iter=150, tol=None, **params)
+    kl = np.array(vae.term_curves_["kl"])
+    capacity = 2.5 * (np.arange(50, 75) + 0.5) / 75
+    assert np.abs(kl[50:75] / capacity - 1.0).mean() < 0.1
+    assert kl[-15:].mean() == pytest.approx(2.5, rel=0.05)
 
 
 @pytest.mark.filterwarnings("ignore:.*has not held its target")
@@ -301,6 +374,11 @@ def test_report_names_the_last_weights():
         (ControlVAE("auto"), r"target of .* nats per row\. Got 'auto'"),
         (ControlVAE(np.inf), r"target of .*Got inf"),
         (ControlVAE(1.0, least=2.0, most=1.0), r"least of .* at most most=1\.0\. Got"),
+        (
+            ControlVAE(WarmUp(value=0.0)),
+            r"target of .* must end at a number above 0, in nats .*\. It ends at 0",
+        ),
+        (ControlVAE(WarmUp(2.0)), r"fraction of .* \[0, 1\]\. Got 2\.0"),
         (GECO(np.nan), r"target of .* must be a finite number.*Got nan"),
         (GECO(1.0, most=0.0), r"most of .* above 0\. Got 0\.0"),
         (StallDecay(factor=1.0), r"factor of .* \(0, 1\)\. Got 1\.0"),

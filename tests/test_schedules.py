@@ -110,7 +110,7 @@ class Counter(Weight):
     def value(self, state, progress):
         return self.rate * state
 
-    def update(self, state, means):
+    def update(self, state, means, progress):
         return state + 1
 
 
@@ -119,7 +119,7 @@ def test_weight_of_a_schedule_or_number_has_no_state(value):
     weight = as_weight(value)
     assert weight.watches is None
     state = weight.start()
-    assert weight.update(state, {"kl": 1.0}) == state
+    assert weight.update(state, {"kl": 1.0}, Progress(1.0, N_EPOCHS)) == state
     expected = value if isinstance(value, Schedule) else Constant(value)
     for epoch in (0.0, 0.1 * N_EPOCHS, N_EPOCHS):
         progress = Progress(epoch, N_EPOCHS)
@@ -130,13 +130,14 @@ def test_weight_with_a_state_is_taken_as_it_is():
     counter = Counter(0.1)
     assert as_weight(counter) is counter
     assert clone(counter).get_params() == {"rate": 0.1}
-    state = counter.update(counter.update(counter.start(), {}), {})
+    half = Progress(0.5, 1.0)
+    state = counter.update(counter.update(counter.start(), {}, half), {}, half)
     assert counter.value(state, 0.5) == 0.2
 
 
 def test_weight_of_no_kind_has_no_value():
     weight = Weight()
-    assert weight.update(weight.start(), {}) is None
+    assert weight.update(weight.start(), {}, Progress(0.5, 1.0)) is None
     with pytest.raises(NotImplementedError):
         weight.value(None, 0.5)
 

@@ -73,7 +73,7 @@ class Target(Weight):
     def value(self, state, progress):
         return state[0]
 
-    def update(self, state, means):
+    def update(self, state, means, progress):
         return (
             state[0] * float(np.exp(0.02 * (means["kl"] - self.target))),
             state[1] + 1,

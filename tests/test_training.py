@@ -178,7 +178,7 @@ class Controller(Weight):
     def value(self, state, progress):
         return state[1]
 
-    def update(self, state, means):
+    def update(self, state, means, progress):
         self.seen.append(means)
         return (state[0] + 1, state[1] * self.factor)
 

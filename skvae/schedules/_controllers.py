@@ -1,15 +1,16 @@
 """Controllers: weights that change with the terms that they watch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from skvae.schedules._weights import Weight, require
+from skvae.schedules._schedules import Constant, Schedule, checked
+from skvae.schedules._weights import Progress, Weight, require
 
 N_SMOOTHED, FRACTION_SMOOTHED = 10.0, 0.02
 """Steps over which errors are averaged: so many, and this fraction of those taken."""
 
-GAIN, N_DELAYED = 16.0, 100.0
+GAIN, N_DELAYED = 24.0, 100.0
 """After n steps the logarithm of the weight moves by GAIN / (N_DELAYED + n) times the
 error: however long a fit is, that is as fast as late steps change its average."""
 
@@ -21,9 +22,13 @@ MOST, MOST_BACK, BACK = 0.1, 0.5, 3.0
 weight must not go far; but on its way back towards 1, errors count up to the second,
 and the gain is so many times as large."""
 
-FRACTION_HELD = 0.125
-"""A model is returned if the error was small in this fraction of all steps: in those
-that make up the average of parameters."""
+FRACTION_BEFORE, CLOSING = 0.1, 0.9
+"""A large error that is less than the second number times its average over so many
+steps, in their fraction, shrinks as the model learns: the integral waits."""
+
+POWER_AVERAGED = 8
+"""Step t counts as t to this power in the average error that decides what is returned,
+as it does in the average of parameters, which is returned."""
 
 
 def _clipped(value: float, most: float) -> float:
@@ -34,6 +39,25 @@ def _check_bounds(weight: Any) -> None:
     require(weight, "most", lambda v: 0 < v < math.inf, "a number above 0")
     said = f"a number above 0 and at most most={weight.most!r}"
     require(weight, "least", lambda v: 0 < v <= weight.most, said)
+
+
+def _goals(target: Any, progress: Progress) -> tuple[float, float]:
+    """Return what a target is at a moment and at the end of a fit."""
+    schedule = target if isinstance(target, Schedule) else Constant(target)
+    n_epochs = progress.n_epochs
+    return schedule(progress.epoch, n_epochs), schedule(n_epochs, n_epochs)
+
+
+def _check_target(weight: Any, is_valid: Callable[[float], bool], said: str) -> None:
+    """Raise ValueError unless a number, or what a schedule ends at, is valid."""
+    if not isinstance(weight.target, Schedule):
+        require(weight, "target", is_valid, said)
+        return
+    _, last = _goals(checked(weight.target), Progress(1.0, 1.0))
+    if not is_valid(last):
+        raise ValueError(
+            f"target of {weight!r} must end at {said}. It ends at {last!r}."
+        )
 
 
 def _mean_of(weight: Any, name: str, means: Mapping[str, float]) -> float:
@@ -51,23 +75,28 @@ class _Held(Weight):
     """A weight that brings a term to a target; a subclass says how far away it is.
 
     The state holds the integral, which is the logarithm of the weight at the target,
-    the average error, and the numbers of all steps and of the last ones with a small
-    error.
+    the average error, the average gap over a longer time, the average size of the error
+    over the steps that make up the average of parameters, and the number of steps.
     """
 
     watches = "steps"
     least: float
     most: float
-    target: float
+    target: float | Schedule
     _tolerance = 0.025
 
-    def _error(self, state: Any, means: Mapping[str, float]) -> float:
-        """Return how far away the target is; positive if the weight is too small."""
+    def _gap(
+        self, state: Any, means: Mapping[str, float], target: float
+    ) -> tuple[float, float]:
+        """Return how far away the target is, in nats, and the unit of errors.
+
+        The gap is positive if the weight is too small.
+        """
         raise NotImplementedError
 
-    def start(self) -> tuple[float, float, int, int]:
+    def start(self) -> tuple[float, float, float, float, int]:
         """Return the state of weight 1, or of the nearest that is allowed."""
-        return self._bounded(0.0), 0.0, 0, 0
+        return self._bounded(0.0), 0.0, 0.0, 1.0, 0
 
     def value(self, state: Any, progress: float) -> float:
         """Return the weight."""
@@ -75,22 +104,30 @@ class _Held(Weight):
         sum_ = integral + PROPORTIONAL * _clipped(error, MOST)
         return math.exp(self._bounded(sum_))
 
-    def update(self, state: Any, means: Mapping[str, float]) -> Any:
+    def update(self, state: Any, means: Mapping[str, float], progress: Any) -> Any:
         """Return the next state."""
-        integral, error, n, n_held = state
-        new = _clipped(self._error(state, means), 1.0)
+        integral, error, before, size, n = state
+        target, last = _goals(self.target, progress)
+        gap, unit = self._gap(state, means, target)
         n += 1
+        new = _clipped(gap / unit, 1.0)
         error += (new - error) / min(n, N_SMOOTHED + FRACTION_SMOOTHED * n)
+        before += (gap - before) / min(n, N_SMOOTHED + FRACTION_BEFORE * n)
         is_back = error * integral < 0.0
         step = BACK * _clipped(error, MOST_BACK) if is_back else _clipped(error, MOST)
-        step *= GAIN / (N_DELAYED + n)
-        n_held = n_held + 1 if abs(error) <= self._tolerance else 0
+        if not is_back and abs(error) > MOST and abs(gap) < CLOSING * abs(before):
+            step = 0.0
         # Within the bounds, so that it does not wind up.
-        return self._bounded(integral + step), error, n, n_held
+        integral = self._bounded(integral + step * GAIN / (N_DELAYED + n))
+        # What is held before the target is the last one does not count.
+        size_now = abs(error) if target == last else 1.0
+        size += (size_now - size) * (1 + POWER_AVERAGED) / (n + POWER_AVERAGED)
+        return integral, error, before, size, n
 
     def accepts(self, state: Any) -> bool:
         """Return whether the target has been held for long enough."""
-        return state[3] >= max(1.0, FRACTION_HELD * state[2])
+        size: float = state[3]
+        return size <= self._tolerance
 
     def _bounded(self, logarithm: float) -> float:
         return min(math.log(self.most), max(math.log(self.least), logarithm))
@@ -100,7 +137,7 @@ class ControlVAE(_Held):
     r"""Hold a term, by default the KL term, at a target.
 
     .. math:: \log \beta_t = I_t + 4 \bar e_t, \quad
-        I_t = I_{t-1} + \frac{16}{100 + t} \bar e_t, \quad
+        I_t = I_{t-1} + \frac{24}{100 + t} \bar e_t, \quad
         e_t = \mathrm{KL}_t / \mathrm{KL}^* - 1
 
     after step t, with :math:`\mathrm{KL}^*` the target and :math:`\bar e` the average
@@ -109,8 +146,10 @@ class ControlVAE(_Held):
 
     Parameters
     ----------
-    target : float
-        Mean of the term over training rows that is held, in nats per row, above 0.
+    target : float or Schedule
+        Mean of the term over training rows that is held, in nats per row, above 0. A
+        schedule, such as ``WarmUp(0.5, value=25.0)``, moves the target during the fit,
+        and only its last value is held.
     term : str, default="kl"
         Name of the term, which is the one that the weight multiplies.
     least : float, default=0.0003
@@ -129,18 +168,29 @@ class ControlVAE(_Held):
     falls with the number of steps, so that fits of any length settle in a like fraction
     of their steps. Errors count up to 0.1, since a model follows with a delay in which
     the weight must not go far; where the integral goes back towards weight 1, they
-    count up to 0.5 and its gain is three times as large. As in [1]_ the integral stops
-    at the bounds.
+    count up to 0.5 and its gain is three times as large. On its way from 1 it waits
+    while an error above 0.1 shrinks: where the gap of a step is below 0.9 times its
+    average over about the last tenth of the steps. As in [1]_ the integral stops at the
+    bounds.
 
-    A fit returns, of the states with errors of at most 2.5 % in the last eighth of the
-    steps so far, the one with the least held-out loss. While the error is larger the
-    fit does not stop early; if no state was accepted, the last one is returned, with a
-    warning. The start at PCA then sets no standard.
+    A target that rises is the capacity C of [2]_, with the loss
+    :math:`R + \gamma |\mathrm{KL} - C|`: that is a weight :math:`\pm \gamma` of the KL
+    term, which changes its sign whenever the term crosses C. Here the weight settles
+    instead, so that there is no :math:`\gamma` to choose; and it stays positive, so
+    that a capacity for which reconstructions have no use is not filled.
+
+    A fit returns an average of parameters, in which the last ninth of the steps so far
+    weighs most. Of the states where :math:`|\bar e|`, averaged in the same way, is at
+    most 2.5 %, it is the one with the least held-out loss. While the error is larger
+    the fit does not stop early; if no state was accepted, the last one is returned,
+    with a warning. The start at PCA then sets no standard.
 
     References
     ----------
     .. [1] Shao et al. (2020). ControlVAE: Controllable variational autoencoder. ICML.
        https://arxiv.org/abs/2004.05988
+    .. [2] Burgess et al. (2018). Understanding disentangling in :math:`\beta`-VAE,
+       section 5. https://arxiv.org/abs/1804.03599
 
     Examples
     --------
@@ -154,7 +204,7 @@ class ControlVAE(_Held):
 
     def __init__(
         self,
-        target: float,
+        target: float | Schedule,
         term: str = "kl",
         least: float = 0.0003,
         most: float = 3000.0,
@@ -164,13 +214,15 @@ class ControlVAE(_Held):
         self.least = least
         self.most = most
 
-    def _error(self, state: Any, means: Mapping[str, float]) -> float:
-        return _mean_of(self, "term", means) / self.target - 1.0
+    def _gap(
+        self, state: Any, means: Mapping[str, float], target: float
+    ) -> tuple[float, float]:
+        return _mean_of(self, "term", means) - target, max(target, 1e-12)
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid."""
         said = "a number above 0, in nats per row"
-        require(self, "target", lambda v: 0 < v < math.inf, said)
+        _check_target(self, lambda v: 0 < v < math.inf, said)
         _check_bounds(self)
 
 
@@ -187,17 +239,19 @@ class GECO(_Held):
     constraint:
 
     .. math:: \log \beta_t = I_t + 4 \bar e_t, \quad
-        I_t = I_{t-1} + \frac{16}{100 + t} \bar e_t, \quad
+        I_t = I_{t-1} + \frac{24}{100 + t} \bar e_t, \quad
         e_t = \frac{R^* - R_t}{\beta_{t-1} \mathrm{KL}_t}
 
     after step t, with :math:`\bar e` as in :class:`ControlVAE`.
 
     Parameters
     ----------
-    target : float
-        Mean over training rows of the term that is reached, in nats per row: with
-        :math:`-\log p(x \mid z)` any number, as columns have units. `term_curves_` of
-        a fit with a constant weight says what is near.
+    target : float or Schedule
+        Mean of the term over training rows, not held-out ones, that is reached, in nats
+        per row: with :math:`-\log p(x \mid z)` any number, as columns have units.
+        `term_curves_` of a fit with a constant weight says what is near; see the notes
+        for a mean squared error. A schedule moves the target during the fit, and only
+        its last value is held.
     term : str, default="reconstruction"
         Name of the term that is to reach the target.
     weighted : str, default="kl"
@@ -225,11 +279,17 @@ class GECO(_Held):
     units. Gains, bounds and what a fit returns are as in :class:`ControlVAE`, but with
     errors of up to 5 %.
 
-    The target is in nats, which every likelihood has. With Gaussian noise of learned
-    size a mean squared error s per cell, relative to the variance of its column, is
-    about :math:`\tfrac D2 \log (2 \pi e s)` nats plus the sum of the logarithms of the
-    columns' standard deviations. A model that overfits reconstructs other rows worse
-    than the training rows that are watched.
+    The target is in nats, which every likelihood has. With the default Gaussian noise,
+    learned and shared by columns, the noise variance of standardized columns settles at
+    their mean squared error s, over draws of z; then
+
+    .. math:: R = \tfrac D2 \log (2 \pi e s) + \sum_j \log s_j
+
+    with the standard deviations :math:`s_j` of D columns, which is the target for s.
+
+    The rows that are watched are those that are trained on. A model that overfits
+    reconstructs others worse, also the held-out ones, and no weight need bring these to
+    a target.
 
     References
     ----------
@@ -239,13 +299,22 @@ class GECO(_Held):
     --------
     >>> GECO(target=12.5)
     GECO(target=12.5)
+
+    A mean squared error of 0.1 times the variance of each column:
+
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> X = load_iris().data
+    >>> nats = X.shape[1] / 2 * np.log(2 * np.pi * np.e * 0.1)
+    >>> GECO(target=round(float(nats + np.log(X.std(axis=0)).sum()), 3))
+    GECO(target=0.278)
     """
 
     _tolerance = 0.05
 
     def __init__(
         self,
-        target: float,
+        target: float | Schedule,
         term: str = "reconstruction",
         weighted: str = "kl",
         least: float = 0.0003,
@@ -257,14 +326,15 @@ class GECO(_Held):
         self.least = least
         self.most = most
 
-    def _error(self, state: Any, means: Mapping[str, float]) -> float:
+    def _gap(
+        self, state: Any, means: Mapping[str, float], target: float
+    ) -> tuple[float, float]:
         weighted = self.value(state, 0.0) * abs(_mean_of(self, "weighted", means))
-        gap = self.target - _mean_of(self, "term", means)
-        return gap / max(weighted, 1e-12)
+        return target - _mean_of(self, "term", means), max(weighted, 1e-12)
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid."""
-        require(self, "target", math.isfinite, "a finite number, in nats per row")
+        _check_target(self, math.isfinite, "a finite number, in nats per row")
         _check_bounds(self)
 
 
@@ -334,7 +404,7 @@ class StallDecay(Weight):
         weight: float = state[0]
         return weight
 
-    def update(self, state: Any, means: Mapping[str, float]) -> Any:
+    def update(self, state: Any, means: Mapping[str, float], progress: Any) -> Any:
         """Return the next state."""
         weight, best, n_stale = state
         mean = _mean_of(self, "term", means)

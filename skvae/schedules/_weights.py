@@ -79,7 +79,7 @@ class Weight(BaseEstimator):
         """
         raise NotImplementedError
 
-    def update(self, state: Any, means: Mapping[str, float]) -> Any:
+    def update(self, state: Any, means: Mapping[str, float], progress: Any) -> Any:
         """Return the next state.
 
         Parameters
@@ -87,6 +87,8 @@ class Weight(BaseEstimator):
         state : object
         means : mapping of str to float
             Mean over rows of each term, in nats, before it is weighted.
+        progress : Progress
+            Fraction of the fit that is done, in [0, 1], at that step or epoch.
 
         Returns
         -------

@@ -240,12 +240,14 @@ class Training:
     def _loss_of(self, means: Mapping[str, float]) -> float:
         return sum(self._final(name) * mean for name, mean in means.items())
 
-    def _update_weights(self, moment: str, means: Mapping[str, float]) -> None:
+    def _update_weights(
+        self, moment: str, means: Mapping[str, float], progress: Progress
+    ) -> None:
         """Update the weights that watch this moment with the terms."""
         states = self.state.counters.weights
         for name, weight in self.plan.weights.items():
             if weight.watches == moment:
-                states[name] = weight.update(states[name], means)
+                states[name] = weight.update(states[name], means, progress)
 
     @property
     def _progress(self) -> Progress:
@@ -360,7 +362,8 @@ class Training:
             if step % spacing == 0 or step + 1 == n_steps:
                 self.parameters.take_into_average()
             if self.watches_steps:
-                self._update_weights("steps", self._means(sums[step], len(batch)))
+                means = self._means(sums[step], len(batch))
+                self._update_weights("steps", means, progress)
         return self._means(sums.double().sum(0), len(self.train))
 
     def _means(self, sums: Tensor, n_rows: int) -> dict[str, float]:
@@ -403,7 +406,7 @@ class Training:
         counters, history = self.state.counters, self.state.history
         counters.n_epochs += 1
         watched = checked if self.held_out is not None else means
-        self._update_weights("epochs", watched)
+        self._update_weights("epochs", watched, self._progress)
         history.loss.append(self._loss_of(means))
         for name, mean in means.items():
             history.terms.setdefault(name, []).append(mean)
