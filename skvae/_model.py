@@ -84,6 +84,8 @@ class Model(nn.Module):
     order: Tensor
     sign: Tensor
     center: Tensor
+    known: tuple[Batch, Tensor] | None = None
+    """A batch, and the encoder's outputs of it; of views that have encoded one."""
 
     def __init__(
         self,
@@ -159,8 +161,16 @@ class Model(nn.Module):
 
     def encode(self, batch: Batch) -> Tensor:
         """Return the encoder's outputs, (B, n_outputs), which describe q(z given x)."""
+        if self.known is not None and self.known[0] is batch:
+            return self.known[1]
         outputs = self.encoder(self.encoder_inputs(batch))
         return self.with_empty_rows(outputs, batch)
+
+    def having_encoded(self, batch: Batch) -> "Model":
+        """Return a view of the model that encodes a batch now, and not again."""
+        view = copy.copy(self)
+        view.known = batch, self.encode(batch)
+        return view
 
     def with_empty_rows(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return outputs that are nearest to the prior where no cell is observed."""
@@ -205,6 +215,8 @@ class Model(nn.Module):
         """Return a view of the model in which some modules are others."""
         view = copy.copy(self)
         view._modules = {**self._modules, **modules}
+        if "encoder" in modules:
+            view.known = None
         return view
 
     # The user's coordinates

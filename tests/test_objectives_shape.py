@@ -651,6 +651,29 @@ OBJECTIVES = [
 ]
 
 
+@pytest.mark.parametrize(
+    "objective",
+    [
+        FreeBits(MMD()),
+        TotalCorrelation(FreeBits(IWAE(2))),
+        Denoising(MMD(TotalCorrelation())),
+        NestedDropout(TotalCorrelation()),
+    ],
+    ids=repr,
+)
+def test_rows_are_encoded_once_for_all_terms(objective):
+    model = _model()
+    batch, noise = _batch(model, weights=WEIGHTS), _noise(objective.n_draws, 10)
+    calls = []
+    model.encoder.register_forward_hook(lambda *_: calls.append(1))
+    terms = objective.stacked_terms(model, batch, noise)
+    assert len(calls) == 1
+    # Of other rows, and after a step, it is others.
+    model.encoder.path.bias.data.add_(0.1)
+    assert not torch.equal(objective.stacked_terms(model, batch, noise), terms)
+    assert model.encode(_batch(model, 7)).shape == (7, 2 * K)
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 def test_objective_trains_improves_and_survives(objective):
     options = {**TINY, "max_iter": 12, "learning_rate": 0.01, "init": "random"}

@@ -436,6 +436,8 @@ class AddedTerm(Wrapper):
         -------
         terms : dict of str to Tensor of shape (B,) or ()
         """
+        # The base and the term go by the same outputs of the encoder.
+        model = model.having_encoded(batch)
         terms = self._base.terms(model, batch, noise)
         return {**terms, self.name: self.term(model, batch, noise)}
 

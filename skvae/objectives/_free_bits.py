@@ -82,6 +82,7 @@ class FreeBits(Wrapper):
         -------
         terms : dict of str to Tensor of shape (B,) or ()
         """
+        model = model.having_encoded(batch)
         terms = self._base.terms(model, batch, noise)
         parts = {"row": _together, "component": _per_component}
         kl = fractions(batch) @ parts[self.per](terms["kl"], model, batch)
