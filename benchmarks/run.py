@@ -14,7 +14,10 @@ from pathlib import Path
 import harness
 import pages
 
-NAMES = ("quality", "columns", "mixed", "counts", "density", "generation", "speed")
+NAMES = (
+    *("quality", "columns", "mixed", "counts", "density", "generation", "images"),
+    "speed",
+)
 
 
 def parsed():
