@@ -182,7 +182,8 @@ def test_pair_trains_or_is_refused_in_words(params):
 def test_guide_shows_which_pairs_are_refused():
     path = Path(__file__).parents[1] / "docs" / "guide" / "latent.rst"
     lines = path.read_text().partition(".. csv-table::")[2].splitlines()
-    shown = [line.split(", ")[-len(KINDS["prior"]) :] for line in lines if "yes" in line]
+    n = len(KINDS["prior"])
+    shown = [line.split(", ")[-n:] for line in lines if "yes" in line]
     expected = [
         [
             "refused" if _said_of({"prior": prior, "objective": objective}) else "yes"
