@@ -307,7 +307,7 @@ class GECO(_Held):
     >>> X = load_iris().data
     >>> nats = X.shape[1] / 2 * np.log(2 * np.pi * np.e * 0.1)
     >>> GECO(target=round(float(nats + np.log(X.std(axis=0)).sum()), 3))
-    GECO(target=0.278)
+    GECO(target=0.335)
     """
 
     _tolerance = 0.05
