@@ -10,8 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import integrate, stats
 from scipy.special import logsumexp
 from sklearn.base import clone
-from sklearn.datasets import load_wine
+from sklearn.datasets import load_iris, load_wine
 from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
 
 from skvae import AutoencoderTransformer, VAETransformer
@@ -314,7 +315,10 @@ def test_total_correlation_requires_independent_components():
 # Nested dropout
 
 
-def test_rows_keep_as_many_components_as_the_geometric_distribution_says():
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(0.6, [0.4, 0.24, 0.36]), ("uniform", [1 / 3] * 3)]
+)
+def test_rows_keep_as_many_components_as_the_distribution_says(rate, expected):
     model = _model()
     kept = []
     model.register_buffer("ones", torch.ones(1))
@@ -324,13 +328,13 @@ def test_rows_keep_as_many_components_as_the_geometric_distribution_says():
             kept.append(view.prior.kept)
             return super().terms(view, batch, noise)
 
-    NestedDropout(Spy(0.0), 0.6).terms(
+    NestedDropout(Spy(0.0), rate).terms(
         model, Batch(torch.zeros(1000, 5, dtype=torch.float64)), _noise(1, 1000)
     )
     numbers = kept[0].sum(1)
     assert_array_equal(kept[0], torch.arange(K) < numbers[:, None])
     fractions = np.bincount(numbers, minlength=K + 1) / 1000
-    assert_allclose(fractions, [0.0, 0.4, 0.24, 0.36], atol=0.005)
+    assert_allclose(fractions, [0.0, *expected], atol=0.005)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.5, 1.0])
@@ -380,7 +384,7 @@ def test_first_components_of_a_nested_fit_are_as_good_as_those_of_pca():
         Z = vae.transform(X)
         return errors(lambda n: vae.inverse_transform(Z[:, :n]))
 
-    nested = nested_errors(NestedDropout(Reconstruction(), rate=0.6))
+    nested = nested_errors(NestedDropout(Reconstruction()))
     assert (nested < 1.25 * best + 0.1).all()
     assert nested_errors(Reconstruction())[0] > 1.4 * nested[0]
 
@@ -399,10 +403,49 @@ def test_components_of_a_nested_fit_keep_their_order():
     assert (np.diff(ordered.kl_per_component_) <= 0).all()
 
 
-def test_rate_goes_by_the_number_of_components():
-    rates = [NestedDropout().resolved(0.0, Shape(100, 9, k)).rate for k in (1, 2, 8)]
-    assert_allclose(rates, [1.0, 0.5, 8 ** (-1 / 7)])
-    assert NestedDropout(rate=0.3).resolved(0.0, Shape(100, 9, 4)).rate == 0.3
+def test_rows_move_the_mean_of_their_last_component_alone():
+    model, rate, weights = _model(), 0.5, torch.tensor(WEIGHTS)
+    batch, noise = _batch(model, weights=WEIGHTS), _noise(1, 10)
+    golden, places = (math.sqrt(5) - 1) / 2, np.arange(10) + 0.5
+    numbers = sum((places * golden % 1.0 < rate**k).astype(int) for k in range(K))
+    kept = torch.arange(K) < torch.from_numpy(numbers)[:, None]
+
+    def loss(outputs):
+        mean, log_variance = outputs.chunk(2, dim=-1)
+        z = mean + (0.5 * log_variance).exp() * noise[0]
+        center = (weights / weights.sum()) @ z
+        kl = 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance)
+        log_prob = model.log_prob(torch.where(kept, z, center), batch)
+        return weights @ ((kl * kept).sum(1) - log_prob)
+
+    outputs = model.encode(batch).detach().requires_grad_()
+    expected = torch.autograd.functional.jacobian(loss, outputs.detach()).numpy()
+    expected[:, :K] *= np.arange(1, K + 1) == numbers[:, None]
+    model.encoder.forward = lambda _: outputs
+    terms = NestedDropout(ELBO(0.0), rate).stacked_terms(model, batch, noise)
+    (terms.sum(0) @ weights).backward()
+    assert_allclose(outputs.grad, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_twice_as_many_rows_are_decoded_at_their_mean_by_default():
+    fractions = [
+        NestedDropout().resolved(f).base.mean_fraction for f in (0.0, 0.1, 0.4)
+    ]
+    assert_allclose(fractions, [0.0, 0.2, 0.8])
+    assert NestedDropout(ELBO(0.3)).resolved(0.4).base.mean_fraction == 0.3
+
+
+def test_first_components_of_a_nested_fit_are_as_good_as_a_fit_of_so_many():
+    rows = load_iris().data
+    options = {"hidden_layer_sizes": 32, "max_iter": 100, "random_state": 0}
+
+    def r2(n_components, objective, n):
+        vae = VAETransformer(n_components, objective=objective, **options)
+        back = vae.inverse_transform(vae.fit_transform(rows)[:, :n])
+        return r2_score(rows, back)
+
+    gains = [r2(3, NestedDropout(), n) - r2(n, "elbo", n) for n in (1, 2, 3)]
+    assert min(gains) > -0.02
 
 
 # The first components, of any fit

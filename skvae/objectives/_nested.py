@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skvae._model import Model
@@ -22,29 +23,34 @@ from skvae.table import Batch
 GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 """Multiples of it, modulo 1, fill [0, 1] evenly, however many there are."""
 
+MOST_AT_MEAN = 0.8
+"""Largest fraction of rows that are decoded at their mean by default."""
+
 
 class NestedDropout(Wrapper):
-    r"""The first k components of a fit are as good as a fit of k.
+    r"""The first k components of a fit are nearly as good as a fit of k.
 
     Each row of a batch is decoded from its first b components, and the others are at
-    their mean over the batch. The number b has the geometric distribution
+    their mean over the batch. Each number b = 1, ..., K is as frequent, or b has the
+    geometric distribution
 
     .. math:: P(b = k) = (1 - \rho) \rho^{k - 1} \;\text{ for } k < K, \quad
         P(b = K) = \rho^{K - 1}
 
-    [1]_, section 3.2. The KL term of a row has the first b components too, so that the
-    loss is a mean of those of fits of 1, 2, ..., K components; with `IWAE`, whose KL
-    term is inside its bound, only the decoder is truncated. The components of the
-    fitted model stay in their order. Pass the first k columns of `transform` to
-    `inverse_transform` to decode them.
+    of [1]_, section 3.2. The KL term of a row has the first b components too; with
+    `IWAE`, whose KL term is inside its bound, only the decoder is truncated. Of its
+    posterior mean a row moves component b alone, as if those before were known: they
+    are as good as they can be without it. The components of the fitted model stay in
+    their order. Pass the first k columns of `transform` to `inverse_transform` to
+    decode them.
 
     Parameters
     ----------
     base : str or Objective, default="elbo"
         The loss of rows that are decoded from some of the components.
-    rate : "auto" or float, default="auto"
-        Chance :math:`\rho` of one component more, in [0, 1]. `"auto"`:
-        :math:`K^{-1 / (K - 1)}`, so that one row of K keeps all components.
+    rate : "uniform" or float, default="uniform"
+        Chance :math:`\rho` of one component more, in [0, 1], or each number of
+        components as often.
 
     Raises
     ------
@@ -61,9 +67,10 @@ class NestedDropout(Wrapper):
     any size have each b as often as they should. Without a divergence per component,
     the KL term is that of all of them.
 
-    Each number of components trains on a fraction of the rows only, and noise that is
-    learned is shared by all of them: a fit takes more epochs than one of K components.
-    A larger `rate` reconstructs better from many components, and less well from few.
+    Noise that is learned is shared by all numbers of components, and so greater than
+    that of a fit of K, whose KL term would weigh as much less. Where the base decodes a
+    fraction of the rows at their mean by default, here it is twice that fraction, and
+    `beta` is 1 less that.
 
     References
     ----------
@@ -80,7 +87,7 @@ class NestedDropout(Wrapper):
     orders_components = True
 
     def __init__(
-        self, base: str | Objective = "elbo", rate: str | float = "auto"
+        self, base: str | Objective = "elbo", rate: str | float = "uniform"
     ) -> None:
         self.base = base
         self.rate: Any = rate
@@ -102,48 +109,56 @@ class NestedDropout(Wrapper):
         decoder = _Truncated(model.decoder, kept, fractions(batch))
         prior = _TruncatedPrior(model.prior, kept)
         view = model.with_parts(decoder=decoder, prior=prior)
-        return self._base.terms(view, batch, noise)
+        return self._base.terms(_moving_last(view, batch, kept), batch, noise)
 
     def _kept(self, n_rows: int, noise: Tensor) -> Tensor:
         """Return which components each row keeps, (B, K)."""
         n_components = noise.shape[-1]
-        is_auto = isinstance(self.rate, str)
-        rate = _rate(n_components) if is_auto else self.rate
         place, component = (
             torch.arange(n, dtype=torch.float64, device=noise.device)
             for n in (n_rows, n_components)
         )
-        return ((place + 0.5) * GOLDEN % 1.0)[:, None] < rate**component
+        is_uniform = isinstance(self.rate, str)
+        chances = 1 - component / n_components if is_uniform else self.rate**component
+        return ((place + 0.5) * GOLDEN % 1.0)[:, None] < chances
 
     def resolved(self, mean_fraction: float, shape: Shape | None = None) -> Objective:
-        """Return the objective with numbers in place of "auto".
+        """Return the objective with the base resolved.
 
         Parameters
         ----------
         mean_fraction : float
+            That of the base becomes twice as much.
         shape : Shape or None
-            Has the number of components.
 
         Returns
         -------
         objective : Objective
         """
-        resolved = super().resolved(mean_fraction, shape)
-        if shape is None or not isinstance(self.rate, str):
-            return resolved
-        return resolved.set_params(rate=_rate(shape.n_components))
+        fraction = min(MOST_AT_MEAN, 2.0 * mean_fraction)
+        return super().resolved(fraction, shape)
 
     def check(self) -> None:
         """Raise ValueError where a parameter is invalid."""
         super().check()
-        if self.rate != "auto":
-            said = "'auto' or a number in [0, 1]"
+        if self.rate != "uniform":
+            said = "'uniform' or a number in [0, 1]"
             require(self, "rate", lambda rate: 0 <= rate <= 1, said)
 
 
-def _rate(n_components: int) -> float:
-    """Return the chance of one component more of which 1 row of K keeps all."""
-    return float(n_components ** (-1.0 / max(1, n_components - 1)))
+def _moving_last(model: Model, batch: Batch, kept: Tensor) -> Model:
+    """Return a view whose rows move their posterior mean in the last component kept.
+
+    Where a start can be linear, the first K outputs of the encoder are the means. What
+    else is learned, such as standard deviations, moves with all that is kept.
+    """
+    view = model.having_encoded(batch)
+    if model.posterior.has_linear_start:
+        means, others = view.encode(batch).tensor_split([kept.shape[1]], dim=-1)
+        is_last = kept & ~F.pad(kept[:, 1:], (0, 1))
+        means = torch.where(is_last, means, means.detach())
+        view.known = batch, torch.cat((means, others), dim=-1)
+    return view
 
 
 class _Truncated(nn.Module):
