@@ -307,6 +307,14 @@ def test_thousands_of_names_fit_into_the_header(path):
     assert_equal(model, skvae.load(path))
 
 
+def test_file_is_hardly_larger_than_the_arrays(path):
+    model = VAETransformer(max_iter=1, tol=None, random_state=0).fit(X)
+    model.save(path)
+    tensors = model.module_.state_dict().values()
+    n_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    assert path.stat().st_size < 1.05 * n_bytes
+
+
 # What goes on after loading
 
 

@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
@@ -68,13 +67,13 @@ RECORDS: dict[str, Any] = {
 NAME_OF = {value: name for name, value in {**SPECS, **MODELS, **RECORDS}.items()}
 
 
+LEFT_OUT = ("_skl_callbacks", "_parent_callback_ctx", "_metadata_request")
+"""Attributes of scikit-learn's that files leave out."""
+
+
 def _name_of(value: Any) -> str:
     """Return the name of a value's class; "" if files hold no such values."""
     return NAME_OF.get(type(value)) or ""
-
-
-LEFT_OUT = ("_skl_callbacks", "_parent_callback_ctx", "_metadata_request")
-"""Attributes of scikit-learn's that files leave out."""
 
 
 class NotGivenError(ValueError):
@@ -157,7 +156,7 @@ class StoredModule:
         )
         check_numbers(blueprint, n_numbers)
         limits = self.limits(n_bytes, len(self.entries))
-        with own_modes(inference=False), torch.device("cpu"), limits:
+        with own_modes(inference=False), limits:
             module = build(blueprint)
         built = {name: t.detach().numpy() for name, t in module.state_dict().items()}
         self._compare(built)
