@@ -99,13 +99,14 @@ MODELS_TO_SAVE = {
     "sizes of NumPy": (vae(hidden_layer_sizes=np.array([5, np.int64(4)])), X),
     "linear": (vae(hidden_layer_sizes=()), X),
 }
-for name in ("iwae", "free_bits", "mmd", "total_correlation", "denoising"):
+for name in ("iwae", "free_bits", "total_correlation", "denoising"):
     MODELS_TO_SAVE[name] = vae(objective=name), X
 MODELS_TO_SAVE["nested_dropout"] = vae(objective="nested_dropout"), X
 
 
 def answers(model, X):
-    """Return all that a fitted model says of rows, as bytes."""
+    """Return all that a fitted model says of a few rows."""
+    X = X[:5]
     calls = {
         "transform": lambda: model.transform(X),
         "score_samples": lambda: model.score_samples(X),
@@ -307,6 +308,14 @@ def test_thousands_of_names_fit_into_the_header(path):
     assert_equal(model, skvae.load(path))
 
 
+def test_file_is_hardly_larger_than_the_arrays(path):
+    model = VAETransformer(max_iter=1, tol=None, random_state=0).fit(X)
+    model.save(path)
+    tensors = model.module_.state_dict().values()
+    n_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    assert path.stat().st_size < 1.05 * n_bytes
+
+
 # What goes on after loading
 
 
@@ -330,7 +339,7 @@ def test_large_numbers_that_are_no_sizes_can_be_saved(spec, path):
     assert_equal(model, skvae.load(path))
 
 
-@pytest.mark.parametrize("name", ["VAETransformer", "VAEOutlierDetector", "flow"])
+@pytest.mark.parametrize("name", ["VAEOutlierDetector", "flow"])
 def test_skops_trusts_all_but_our_classes(name, path):
     skops = pytest.importorskip("skops.io", reason="skops is not installed")
     model, X = MODELS_TO_SAVE[name]

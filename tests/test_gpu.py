@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import skvae
 from skvae import (
     AutoencoderTransformer,
     VAEImputer,
@@ -53,6 +54,21 @@ def test_gpu_fit_loads_and_answers_on_the_cpu(cls, likelihood, iris, monkeypatch
     again = pickle.loads(text)
     assert again.device_ == "cpu"
     np.testing.assert_allclose(again.transform(X), fitted.transform(X), atol=1e-9)
+
+
+def test_gpu_fit_is_saved_and_loaded_with_and_without_a_gpu(
+    iris, tmp_path, monkeypatch
+):
+    path = tmp_path / "m.skvae"
+    fitted = VAETransformer(max_iter=3, tol=None, device="cuda").fit(iris)
+    fitted.save(path)
+    again = skvae.load(path)
+    assert again.device_ == fitted.device_
+    np.testing.assert_array_equal(again.transform(iris), fitted.transform(iris))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    again = skvae.load(path)
+    assert again.device_ == "cpu"
+    np.testing.assert_allclose(again.transform(iris), fitted.transform(iris), atol=1e-9)
 
 
 LIKELIHOODS = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import chain, zip_longest
+from math import prod
 from numbers import Real
 from typing import Any
 
@@ -20,6 +21,9 @@ MAKERS = frozenset(
     ).split()
 )
 """Functions whose results are as large as numbers say."""
+
+SIZED = frozenset((torch.empty, torch.ones, torch.zeros))
+"""Those of them whose numbers are the shape."""
 
 DRAWS = frozenset((Tensor.normal_, Tensor.uniform_))
 """Methods whose results only the arrays of a file replace."""
@@ -69,10 +73,8 @@ class Bounded(TorchFunctionMode):
         if self.n_calls < 0:
             raise ModelFileError("The file describes a model of too many layers.")
         if func in MAKERS:
-            options = {**kwargs, "device": "meta"}
-            options.pop("generator", None)
-            made = func(*args, **options)
-            self.n_left -= made.numel() * made.element_size()
+            kwargs = {"device": "cpu", **kwargs}
+            self.n_left -= _n_bytes(func, args, kwargs)
             self._check(self.n_bytes - self.n_left)
         else:
             self._check(8 * _size(func, args))
@@ -113,6 +115,18 @@ class Roomy(Bounded):
 
     def __init__(self, n_bytes: int, n_arrays: int) -> None:
         super().__init__(4 * n_bytes + 16 * MOST_BYTES, n_arrays + MOST_CALLS)
+
+
+def _n_bytes(func: Callable, args: Any, kwargs: Any) -> int:
+    """Return how many bytes a function of numbers gives."""
+    dtype = kwargs.get("dtype") or torch.float32
+    sizes = args[0] if len(args) == 1 and isinstance(args[0], tuple) else args
+    if func in SIZED and sizes and all(isinstance(size, int) for size in sizes):
+        return prod(sizes) * int(dtype.itemsize)
+    options = {**kwargs, "device": "meta"}
+    options.pop("generator", None)
+    made = func(*args, **options)
+    return int(made.numel() * made.element_size())
 
 
 def _size(func: Callable, args: Any) -> int:

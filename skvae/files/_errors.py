@@ -8,6 +8,11 @@ class ModelFileError(ValueError):
     something that the format does not allow, or parts that do not go together. Nothing
     of the file has been executed then. A file that cannot be opened is an `OSError`.
 
+    Parameters
+    ----------
+    message : str
+        What is wrong with the file.
+
     See Also
     --------
     skvae.load : Load a model from a file.
@@ -26,3 +31,6 @@ class ModelFileError(ValueError):
     ...         print("refused")
     refused
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)

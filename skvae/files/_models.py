@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
@@ -67,8 +66,14 @@ RECORDS: dict[str, Any] = {
 
 NAME_OF = {value: name for name, value in {**SPECS, **MODELS, **RECORDS}.items()}
 
+
 LEFT_OUT = ("_skl_callbacks", "_parent_callback_ctx", "_metadata_request")
 """Attributes of scikit-learn's that files leave out."""
+
+
+def _name_of(value: Any) -> str:
+    """Return the name of a value's class; "" if files hold no such values."""
+    return NAME_OF.get(type(value)) or ""
 
 
 class NotGivenError(ValueError):
@@ -151,7 +156,7 @@ class StoredModule:
         )
         check_numbers(blueprint, n_numbers)
         limits = self.limits(n_bytes, len(self.entries))
-        with own_modes(inference=False), torch.device("cpu"), limits:
+        with own_modes(inference=False), limits:
             module = build(blueprint)
         built = {name: t.detach().numpy() for name, t in module.state_dict().items()}
         self._compare(built)
@@ -198,7 +203,7 @@ def _split_model(model: Any) -> dict[str, Any]:
     if arrays is not None:
         n_numbers = sum(array.size for array in arrays.values())
         check_numbers(state["_architecture"], n_numbers)
-    return {"name": NAME_OF[type(model)], "state": state, "module": arrays}
+    return {"name": _name_of(model), "state": state, "module": arrays}
 
 
 def _check_model(fields: dict[str, Any], reader: Reader) -> None:
@@ -240,7 +245,7 @@ def _make_marginal(likelihood: Any, n_features: int, module: Any) -> Marginal:
 
 
 def _split_spec(spec: Any) -> dict[str, Any]:
-    name = NAME_OF[type(spec)]
+    name = _name_of(spec)
     names = sorted(_parameters_of(SPECS[name]))
     return {"name": name, "of": {name: getattr(spec, name) for name in names}}
 
@@ -279,7 +284,7 @@ MODEL_KINDS: dict[str, Kind] = {
     ),
     "record": Kind(
         {"name": PLAIN, "of": NAMED},
-        lambda v: {"name": NAME_OF[type(v)], "of": v._asdict()},
+        lambda v: {"name": _name_of(v), "of": v._asdict()},
         lambda name, of: RECORDS[name](**of),
         _check_named(RECORDS),
     ),
@@ -354,13 +359,13 @@ def writer() -> Writer:
     """Return what makes nodes of models."""
 
     def kind_of(value: Any) -> str | None:
-        if isinstance(value, UserNetwork) or type(value) not in NAME_OF:
+        name = _name_of(value)
+        if not name:
             own = made.place[-1].removesuffix("_") if made.place else ""
             is_own = own in ("encoder", "decoder") and callable(value)
             if is_own or isinstance(value, Network):
                 return f"own {own}"
             return "marginal" if isinstance(value, Marginal) else kind_of_value(value)
-        name = NAME_OF[type(value)]
         kinds = ((SPECS, "spec"), (MODELS, "model"), (RECORDS, "record"))
         return next(kind for classes, kind in kinds if name in classes)
 

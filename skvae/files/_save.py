@@ -122,8 +122,8 @@ def load(path: Path, *, encoder: Any = None, decoder: Any = None) -> Any:
         facts = _in_present_format(source.facts)
         try:
             return _read(source, facts, encoder, decoder)
-        except NotGivenError:
-            raise
+        except NotGivenError as error:
+            raise ValueError(str(error)) from None
         except Exception as error:
             raise ModelFileError(f"{error} {_origin(facts)}") from error
 

@@ -8,6 +8,7 @@ value of any: nothing that a file names is looked up anywhere else.
 
 import math
 from collections.abc import Callable, Mapping
+from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +16,11 @@ import numpy as np
 from skvae.files._container import Source
 from skvae.files._errors import ModelFileError
 
-PLAIN = {type(None), bool, int, str}
-"""Types that are the same in JSON."""
+PLAIN = {NoneType: True, bool: True, int: True, str: True}
+"""Types that are the same in JSON; none derived from them."""
+
+FLOAT = {float: True}
+"""The type that is the same if it is finite."""
 
 SHORT = 16
 """Lists of fewer numbers or texts are in the JSON, where people can read them."""
@@ -160,16 +164,16 @@ class Writer:
         TypeError
             If a file cannot hold it.
         """
-        if {type(value)} <= PLAIN:
+        if PLAIN.get(type(value)):
             return value
-        if {type(value)} == {float} and math.isfinite(value):
+        if FLOAT.get(type(value)) and math.isfinite(value):
             return value
         kind = self.kind_of(value)
         if kind is None:
             raise TypeError(
                 "Files of models hold values of this package's classes, numbers, "
                 f"texts, dates, and lists and dicts of them. Got {value!r} of the type "
-                f"{type(value).__module__}.{type(value).__qualname__} at "
+                f"{type(value).__module__}.{type(value).__name__} at "
                 f"{self.name or 'the top'}. Use pickle, for files that nobody else "
                 "can change, or leave it out."
             )
