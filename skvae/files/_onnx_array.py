@@ -17,6 +17,12 @@ ROWS = -1
 KINDS = {torch.bool: np.bool_, torch.int64: np.int64, torch.float64: np.float64}
 """Types of arrays in a graph, from the narrowest; numbers have 64 bits."""
 
+VIEWS = frozenset(
+    "chunk contiguous expand expand_as flatten getitem permute reshape split squeeze "
+    "tensor_split transpose unflatten unsqueeze view view_as".split()
+)
+"""Functions whose results may show the values of what they are given, in torch."""
+
 _TYPES = {kind: dtype for dtype, kind in KINDS.items()}
 _WIDTHS = list(KINDS)
 
@@ -38,6 +44,8 @@ class GraphArray:
         The size of the axis of rows is `ROWS`.
     dtype : torch.dtype
         A key of `KINDS`.
+    is_shared : bool
+        Whether another array may show the same values, in torch.
     """
 
     device, requires_grad = torch.device("cpu"), False
@@ -50,6 +58,7 @@ class GraphArray:
     ) -> None:
         self.graph, self.name = graph, name
         self.shape, self.dtype = tuple(shape), dtype
+        self.is_shared = False
 
     @classmethod
     def __torch_function__(
@@ -109,13 +118,19 @@ def call(name: str, *args: Any, **kwargs: Any) -> Any:
     is_in_place = name.endswith("_") and not name.startswith("_")
     is_in_place = kwargs.pop("inplace", False) or is_in_place
     result = function(*args, **kwargs)
+    if known_name(name) in VIEWS:
+        for array in _arrays((args[0], result)):
+            array.is_shared = True
     return _put(args[0], result) if is_in_place else result
 
 
 def _put(array: Any, result: GraphArray) -> GraphArray:
     """Let an array become the result of a function that changes it in place."""
-    if not isinstance(array, GraphArray):
-        raise NotImplementedError("changing a known tensor in place has none")
+    if not isinstance(array, GraphArray) or array.is_shared:
+        what = (
+            "what another array shows" if isinstance(array, GraphArray) else "tensors"
+        )
+        raise NotImplementedError(f"changing {what} in place has none")
     vars(array).update(vars(result))
     return array
 

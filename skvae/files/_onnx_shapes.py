@@ -165,6 +165,8 @@ def _taken(a: Array, axis: int, index: Any) -> tuple[Array, int]:
         return torch.unsqueeze(a, axis), 1
     if isinstance(index, GraphArray) and index.dtype == torch.bool:
         return _masked(a, axis, index), 1
+    if isinstance(index, Tensor) and index.dtype == torch.bool:
+        index = index.nonzero()[:, 0]
     if not isinstance(index, slice):
         taken = _index_select(a, axis, index)
         return taken, taken.dim() - a.dim() + 1
@@ -292,7 +294,7 @@ SHAPES: dict[str, Callable] = {
     "bool": _as(torch.bool),
     "contiguous": _same,
     "detach": _same,
-    "clone": _same,
+    "clone": lambda a: GraphArray(a.graph, a.name, a.shape, a.dtype),
     "dropout": _same,
     "index_select": _index_select,
     "gather": _gather,
