@@ -122,7 +122,7 @@ FORMULAS = {
         F.softplus(30.0 * x) + F.logsigmoid(90.0 * x) + F.softplus(x, 2.0)
     ),
     "entropy": lambda x: F.binary_cross_entropy_with_logits(
-        x, x.sigmoid(), reduction="none"
+        x, torch.sigmoid(x + 1.0), reduction="none"
     ),
     "added": lambda x: torch.logaddexp(500.0 * x, x) + torch.logaddexp(x, ROW),
     "sorted": lambda x: (

@@ -174,7 +174,8 @@ FUNCTIONS: dict[str, Callable] = {
     "softplus": _softplus,
     "binary_cross_entropy_with_logits": _cross_entropy,
     "gelu": _gelu,
-    "silu": lambda a: a * torch.sigmoid(a),
+    # Not as a product, which older runtimes replace by one that they lack in float64.
+    "silu": lambda a: a / (1.0 + torch.exp(-a)),
     "leaky_relu": _leaky_relu,
     "elu": _elu,
     "searchsorted": _searchsorted,

@@ -143,7 +143,8 @@ def _proto(node: Node) -> Any:
     from onnx import helper
 
     names = node.inputs, [node.output]
-    options = {"domain": node.domain, **attributes_of(node)}
+    # Older runtimes confuse nodes without a name.
+    options = {"name": node.output, "domain": node.domain, **attributes_of(node)}
     return helper.make_node(node.operator, *names, **options)
 
 
