@@ -85,7 +85,8 @@ def threads_for(work: float, total: float | None = None) -> None:
 def _set(n_threads: int) -> None:
     """Set the number of torch's threads for the calling Python thread.
 
-    `torch.set_num_threads` would set that of Python threads to come, too.
+    `torch.set_num_threads` would set that of Python threads to come, too. Where a user
+    has called it in this one, MKL keeps to that number; oneDNN and torch do not.
     """
     if n_threads != torch.get_num_threads():
         for pool in _pools_of_torch():
@@ -94,9 +95,9 @@ def _set(n_threads: int) -> None:
 
 @cache
 def _pools_of_torch() -> tuple[Any, ...]:
-    """Return the OpenMP libraries that torch uses, while it uses several threads.
+    """Return the OpenMP libraries that torch uses; it may be built without any.
 
-    Others come with scikit-learn; and torch may be built without OpenMP.
+    Others come with scikit-learn.
     """
     pools = ThreadpoolController().select(user_api="openmp").lib_controllers
     return tuple(pool for pool in pools if _is_of_torch(pool))
@@ -104,9 +105,9 @@ def _pools_of_torch() -> tuple[Any, ...]:
 
 def _is_of_torch(pool: Any) -> bool:
     before, n_threads = pool.get_num_threads(), torch.get_num_threads()
-    pool.set_num_threads(1)
+    pool.set_num_threads(2 if n_threads == 1 else 1)
     try:
-        return torch.get_num_threads() < n_threads
+        return torch.get_num_threads() != n_threads
     finally:
         pool.set_num_threads(before)
 
