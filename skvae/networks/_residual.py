@@ -4,7 +4,6 @@ from numbers import Integral
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skvae.networks._contract import Network
@@ -17,33 +16,20 @@ from skvae.networks._perceptron import (
 )
 
 
-class RowNorm(nn.Module):
-    """Layer normalization: each row's values are standardized, then scaled."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(size, dtype=torch.float32))
-        self.bias = nn.Parameter(torch.zeros(size, dtype=torch.float32))
-
-    def forward(self, h: Tensor) -> Tensor:
-        return F.layer_norm(h, self.weight.shape, self.weight, self.bias)
-
-
 class Block(nn.Module):
-    """Two layers whose outputs are added to their inputs, normalized before."""
+    """Two layers whose outputs are added to their inputs."""
 
     def __init__(self, size: int, activation: str) -> None:
         super().__init__()
-        self.norm = RowNorm(size)
         self.first, self.second = Dense(size, size), Dense(size, size)
         self.activation = ACTIVATIONS[activation].forward
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.second(self.activation(self.first(self.norm(h))))
+        return h + self.second(self.activation(self.first(h)))
 
 
 class ResidualModel(nn.Module):
-    """A layer, blocks, and a head after a normalization and the activation.
+    """A layer, blocks, and a head after the activation.
 
     The bias of the outputs belongs to the `LinearPath` beside it.
     """
@@ -58,7 +44,7 @@ class ResidualModel(nn.Module):
         random: torch.Generator,
     ) -> None:
         super().__init__()
-        self.first, self.norm = Dense(n_in, n_units), RowNorm(n_units)
+        self.first = Dense(n_in, n_units)
         self.blocks = nn.ModuleList(Block(n_units, activation) for _ in range(n_blocks))
         self.head = Dense(n_units, n_out, has_bias=False)
         self.activation = ACTIVATIONS[activation].forward
@@ -73,7 +59,7 @@ class ResidualModel(nn.Module):
         h = self.first(h)
         for block in self.blocks:
             h = block(h)
-        return self.head(self.activation(self.norm(h)))
+        return self.head(self.activation(h))
 
 
 class ResidualPerceptron(Network):
@@ -81,12 +67,12 @@ class ResidualPerceptron(Network):
 
     A layer to :math:`n` units, then blocks
 
-    .. math:: h \leftarrow h + W_2 \, a(W_1 \, \mathrm{LN}(h) + b_1) + b_2,
+    .. math:: h \leftarrow h + W_2 \, a(W_1 h + b_1) + b_2,
 
-    then :math:`W a(\mathrm{LN}(h))`, with an activation a. What is added passes through
-    the activation, what is there does not [1]_; for tables see [2]_, whose batch
-    normalization is layer normalization here (LN), since a row's answer depends on that
-    row alone.
+    then :math:`W a(h)`, with an activation a. What is added passes through the
+    activation, what is there does not [1]_; for tables see [2]_. There is no
+    normalization: that of a batch would make a row's answer depend on other rows, and
+    that of each row lowered held-out densities.
 
     Parameters
     ----------
