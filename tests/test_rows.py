@@ -185,3 +185,12 @@ def test_split_follows_neither_the_order_of_rows_nor_their_units(X):
     _, held_out = rows_of(X, np.ones(30)).split(7)
     _, other = rows_of(X[order] * 1e6 + 1e6, np.ones(30)).split(7)
     assert_array_equal(np.sort(order[other.index]), np.sort(held_out.index))
+
+
+def test_fingerprint_is_of_every_row():
+    X = np.random.default_rng(0).normal(size=(5000, 3))
+    other = X.copy()
+    other[1234, 1] += 1.0
+    one, two = (canonical_rows(as_cells(x), np.ones(5000)) for x in (X, other))
+    assert one.fingerprint() != two.fingerprint()
+    assert one.fingerprint() == canonical_rows(one.cells, np.ones(5000)).fingerprint()

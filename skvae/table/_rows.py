@@ -14,6 +14,9 @@ from skvae.table._hashes import Positions, content_hashes, position_hashes
 MOST_ROWS_TO_SPREAD = 10_000
 """With more rows than that, any choice of held-out rows will do."""
 
+MOST_FINGERPRINTED = 10_000_000
+"""Cells that a fingerprint is made of, at most, if it is of more than 1,000 rows."""
+
 T = TypeVar("T")
 
 
@@ -81,9 +84,11 @@ class Rows:
     def fingerprint(self) -> int:
         """Return a number that rows with another content are unlikely to have.
 
-        It is made of a thousand rows at most.
+        It is made of all rows, or, where these have more cells than
+        `MOST_FINGERPRINTED`, of evenly spaced ones, a thousand at least.
         """
-        some = slice(None, None, max(1, -(-len(self) // 1000)))
+        step = -(-len(self) * self.n_features // MOST_FINGERPRINTED)
+        some = slice(None, None, max(1, min(step, -(-len(self) // 1000))))
         hashes = content_hashes(self.cells, self.index[some])
         hashes = hashes ^ self.weights[some].view(np.uint64)
         return len(self) ^ int(np.bitwise_xor.reduce(hashes))
