@@ -154,6 +154,8 @@ def test_latent_legend_keeps_the_order_of_ordered_categories_and_has_a_title():
         pd.Series(Y.astype(str)).mask(np.arange(60) < 5),
         pd.Series(Y, dtype="Int64").mask(np.arange(60) < 5),
         [None] * 5 + list(Y[5:].astype(str)),
+        pd.Series(Y.astype(str)).mask(np.arange(60) < 5).convert_dtypes(),
+        [None] * 5 + Y[5:].tolist(),
     ],
 )
 def test_latent_shows_missing_labels_in_gray(y):
@@ -208,8 +210,42 @@ def test_latent_cmap_colors_classes():
     assert_allclose(to_rgba_array(keys), plt.colormaps["Reds"]([0.0, 0.95]))
 
 
-def test_latent_axes_leave_out_what_is_far_from_all_others():
-    latent = np.random.default_rng(0).normal(size=(500, 2))
+@pytest.mark.parametrize(
+    "y",
+    [
+        pd.date_range("2020-01-01", periods=60),
+        [None, *np.linspace(0.0, 1.0, 59)],
+        pd.Series(np.linspace(0.0, 1.0, 60), dtype="Float64").mask(np.arange(60) < 1),
+    ],
+)
+def test_latent_labels_that_are_measured_have_a_colorbar(y):
+    display = LatentDisplay(np.zeros((60, 2)), y=y).plot()
+    assert display.legend_ is None
+    assert np.diff(display.scatter_.get_array().compressed()[1:]).min() > 0.0
+
+
+def test_latent_names_are_in_natural_order_and_short():
+    names = [
+        "cluster 10",
+        "cluster 2",
+        "a label that is longer than the legend is wide",
+    ]
+    display = LatentDisplay(np.zeros((3, 2)), y=names).plot()
+    assert legend_texts(display)[1:] == ["cluster 2", "cluster 10"]
+    assert len(legend_texts(display)[0]) == 20
+
+
+def test_latent_histogram_leaves_out_what_is_far_from_all_others():
+    latent = np.random.default_rng(0).normal(size=(50, 1))
+    latent[7] = -700.0
+    display = LatentDisplay(latent).plot()
+    assert sum(bar.get_height() for bar in display.ax_.patches) == 49
+    assert display.ax_.get_title(loc="right") == "1 row outside of the axes"
+
+
+@pytest.mark.parametrize("n_rows", [20, 50, 500])
+def test_latent_axes_leave_out_what_is_far_from_all_others(n_rows):
+    latent = np.random.default_rng(0).normal(size=(n_rows, 2))
     latent[7] = -700.0, 0.0
     display = LatentDisplay(latent).plot()
     others = np.delete(latent, 7, axis=0)

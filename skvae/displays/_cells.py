@@ -2,9 +2,9 @@
 
 import numpy as np
 
-LEAST_PART = 0.2
-"""Part of the range of all values that the median feature must vary over, if all are
-drawn on one scale."""
+LEAST_FRACTION = 0.2
+"""Fraction of the range of all values that the median feature must vary over, if all
+are drawn on one scale."""
 
 
 def check_image_shape(image_shape, n_features):
@@ -38,7 +38,7 @@ def draw_images(ax, cells, image_shape, **kwargs):
     mosaic = mosaic.reshape(n_rows * height, n_columns * width, *colors)
     if colors:
         # Colors are in [0, 1] or bytes; decoded values may exceed either range.
-        mosaic = np.clip(mosaic / (255 if mosaic.max() > 2 else 1), 0, 1)
+        mosaic = np.clip(mosaic / (255 if np.nanmax(mosaic) > 2 else 1), 0, 1)
     # Lines separate images whose drawing reaches the edge.
     gaps = {"colors": "white", "linewidths": 0.7}
     ax.hlines(np.arange(1, n_rows), 0, n_columns, **gaps)
@@ -59,7 +59,7 @@ def line_limits(cells, line_scale):
     low, high = np.fmin.reduce(cells, axis=(0, 1)), np.fmax.reduce(cells, axis=(0, 1))
     lowest, highest = np.fmin.reduce(low), np.fmax.reduce(high)
     ranges = (high - low)[high > low]
-    is_hidden = len(ranges) and np.median(ranges) < LEAST_PART * (highest - lowest)
+    is_hidden = len(ranges) and np.median(ranges) < LEAST_FRACTION * (highest - lowest)
     if line_scale == "feature" or (line_scale == "auto" and is_hidden):
         return low, high
     return lowest, highest

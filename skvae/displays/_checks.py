@@ -78,7 +78,8 @@ def _given_names(estimator):
         return {}
     names = dict(enumerate(map(str, estimator.get_feature_names_out())))
     stems = {name.removesuffix(str(k)) for k, name in names.items()}
-    return {} if len(stems) == 1 else names
+    is_numbered = len(stems) == 1 and not stems & set(names.values())
+    return {} if is_numbered else names
 
 
 def check_count(name, value):

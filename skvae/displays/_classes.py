@@ -1,6 +1,8 @@
 """Labels → the classes to draw, their names and their colors."""
 
+import re
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +18,9 @@ GRAY = "#c8c8c8"
 """Color of what is no class of its own: missing labels, and classes without a name."""
 
 MISSING = "missing"
+
+LONGEST = 20
+"""Characters of a name in the legend, at most."""
 
 MOST_CLASSES = 20
 """Classes that are named in a legend, and different whole numbers that are classes."""
@@ -64,9 +69,7 @@ def classes_of(y: Any, cmap: Any = None) -> Classes | None:
         are ordered.
     """
     labels, is_ordered = np.asarray(y), bool(getattr(_dtype(y), "ordered", False))
-    is_missing = labels != labels
-    if labels.dtype.kind == "O":
-        is_missing |= np.array([v is None or str(v) == "<NA>" for v in labels], bool)
+    is_missing = np.array([_is_missing(label) for label in labels.tolist()], bool)
     known = labels[~is_missing]
     if is_ordered:
         values = [v for v in _dtype(y).categories if (known == v).any()]
@@ -74,10 +77,15 @@ def classes_of(y: Any, cmap: Any = None) -> Classes | None:
         values = found
     else:
         return None
-    codes = np.full(len(labels), len(values))
-    for code, value in enumerate(values):
-        codes[labels == value] = code
-    names = [str(value) for value in values]
+    places = {value: place for place, value in enumerate(values)}
+    codes = np.array(
+        [
+            len(values) if missing else places[label]
+            for label, missing in zip(labels.tolist(), is_missing, strict=True)
+        ],
+        dtype=int,
+    )
+    names = [_name(value) for value in values]
     codes, names = _named(codes, names, is_missing)
     return Classes(codes, names, _colors(names, len(values), is_ordered, cmap))
 
@@ -86,15 +94,57 @@ def _dtype(y: Any) -> Any:
     return getattr(y, "dtype", None)
 
 
+def measured(y: Any) -> np.ndarray | None:
+    """Return labels as numbers with NaN where they are missing; None if they are none.
+
+    Times are days, and missing labels may be of any kind.
+    """
+    labels = np.asarray(y)
+    if labels.dtype.kind in "mM":
+        days = labels - labels.min() if labels.dtype.kind == "M" else labels
+        numbers = days / np.timedelta64(1, "D")
+        return np.where(np.isnat(labels), np.nan, numbers)
+    if labels.dtype.kind == "O":
+        known = [v for v in labels.tolist() if not _is_missing(v)]
+        if not known or not all(isinstance(v, Real) for v in known):
+            return None
+        return np.array([np.nan if _is_missing(v) else v for v in labels], float)
+    return labels if labels.dtype.kind in "biuf" else None
+
+
+def _is_missing(label: Any) -> bool:
+    """Return whether a label is None, NaN, NaT or pandas' NA."""
+    return label is None or str(label) in ("<NA>", "NaT") or bool(label != label)
+
+
 def _values(known: np.ndarray) -> Sequence[Any] | None:
     """Return the different labels in order; None where they are measured values."""
-    if known.dtype.kind not in "biuf":
-        return sorted(set(known.tolist()), key=str)
-    values = np.unique(known)
-    whole = np.isfinite(values).all() and np.array_equal(values, values.round())
-    if len(values) > MOST_CLASSES or not whole:
+    numbers = measured(known)
+    if numbers is None:
+        return sorted(set(known.tolist()), key=_natural)
+    if known.dtype.kind in "mM":
         return None
-    return (values.astype(int) if values.dtype.kind == "f" else values).tolist()
+    values = np.unique(numbers)
+    whole = np.isfinite(values).all() and np.array_equal(values, values.round())
+    return (
+        sorted(set(known.tolist())) if len(values) <= MOST_CLASSES and whole else None
+    )
+
+
+def _natural(label: Any) -> tuple[list[Any], str]:
+    """Return what sorts texts with numbers in them by the numbers."""
+    parts = re.split(r"(\d+)", str(label))
+    return [int(part) if part.isdecimal() else part for part in parts], str(label)
+
+
+def _name(value: Any) -> str:
+    """Return the name of a class in the legend; a whole number has no decimals."""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return (
+        text
+        if len(text) <= LONGEST
+        else f"{text[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+    )
 
 
 def _named(

@@ -5,13 +5,13 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.displays._checks import LATENT_NAMES, check_ax, choose_components, dense
-from skvae.displays._classes import COLORS, GRAY, classes_of
+from skvae.displays._classes import COLORS, GRAY, classes_of, measured
 
-CENTRAL = (0.5, 99.5)
-"""Percentiles of a component that the axes always reach over."""
+FAR = 15.0
+"""Distance from the quartiles, in distances between these, of rows left outside."""
 
-MOST_SPREAD = 5.0
-"""Axes reach over all rows if that takes at most so many times the central range."""
+MOST_FAR = 0.01
+"""Fraction of the rows, or one row, that may be left outside."""
 
 
 class LatentDisplay:
@@ -118,9 +118,9 @@ class LatentDisplay:
         if self.y is not None:
             check_consistent_length(self.latent, self.y)
             y = column_or_1d(self.y)
-            classes = classes_of(
-                self.y if hasattr(self.y, "dtype") else y, kwargs.get("cmap")
-            )
+            given = self.y if hasattr(self.y, "dtype") else y
+            classes = classes_of(given, kwargs.get("cmap"))
+            y = measured(given) if classes is None else y
         if classes is not None:
             kwargs.pop("cmap", None)
         self.ax_ = check_ax(ax)
@@ -169,25 +169,28 @@ class LatentDisplay:
 
     def _set_limits(self, points):
         """Reach over all points, or over most where few are far from them."""
-        finite = points[np.isfinite(points).all(axis=1)]
-        if not len(finite):
+        near = self._near(points)
+        if near.all():
             return
-        low, high = np.percentile(finite, CENTRAL, axis=0)
-        middle, reach = (low + high) / 2.0, (high - low) * MOST_SPREAD / 2.0
-        is_far = (np.abs(finite - middle) > reach) & (high > low)
-        if not is_far.any():
-            return
-        near = finite[~is_far.any(axis=1)]
-        margin = 0.05 * np.ptp(near, axis=0)
-        for j, limit in enumerate((self.ax_.set_xlim, self.ax_.set_ylim)):
-            limit(near[:, j].min() - margin[j], near[:, j].max() + margin[j])
-        n_far = len(finite) - len(near)
-        text = f"{n_far} row{'s' * (n_far > 1)} outside of the axes"
-        self.ax_.set_title(text, fontsize="small", loc="right")
+        margin = 0.05 * np.ptp(points[near], axis=0)
+        low, high = points[near].min(axis=0) - margin, points[near].max(axis=0) + margin
+        self.ax_.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+
+    def _near(self, points):
+        """Return which rows are to be seen; say how many are not."""
+        near = ~_are_far(points)
+        n_far = int(np.isfinite(points).all(axis=1).sum() - near.sum())
+        if n_far:
+            text = f"{n_far} row{'s' * (n_far > 1)} outside of the axes"
+            self.ax_.set_title(text, fontsize="small", loc="right")
+        return near
 
     def _histogram(self, classes, kwargs):
         latent = self.latent[:, 0]
+        near = self._near(self.latent[:, :1])
         style = {"bins": 40, "color": COLORS[0]}
+        if not near.all():
+            style["range"] = latent[near].min(), latent[near].max()
         if classes is not None:
             self._add_legend(classes)
             latent = [latent[classes.codes == k] for k in range(len(classes.names))]
@@ -211,6 +214,20 @@ class LatentDisplay:
             handletextpad=0.1,
             columnspacing=0.8,
         )
+
+
+def _are_far(points):
+    """Return which points are far from all others, or not finite; few are, if any."""
+    finite = np.isfinite(points).all(axis=1)
+    if not finite.any():
+        return ~finite
+    low, high = np.percentile(points[finite], (25, 75), axis=0)
+    reach = FAR * (high - low)
+    with np.errstate(invalid="ignore"):
+        beyond = (points < low - reach) | (points > high + reach)
+    is_far = finite & (beyond & (high > low)).any(axis=1)
+    few = is_far.sum() <= max(1, MOST_FAR * finite.sum())
+    return ~finite | (is_far & few)
 
 
 def _with_gray(cmap):

@@ -190,7 +190,7 @@ class ManifoldDisplay:
         named = ", ".join(self.feature_names[:MOST_NAMES])
         more = ", ..." * (len(self.feature_names) > MOST_NAMES)
         text = f"Each cell, from left to right: {named}{more}"
-        return "\n" + textwrap.fill(text, 80)
+        return "\n" + textwrap.fill(text, 60)
 
 
 def _grid_axes(n_cells, n_axes, extent):

@@ -140,10 +140,11 @@ class ReconstructionDisplay:
         line_scale : {"auto", "shared", "feature"}, default="auto"
             What fills the height of a cell, where lines are drawn: the range of all
             values, or each feature's own. "auto" means the latter where most features
-            vary over less than a fifth of the range of all.
+            vary over less than a fifth of the range of all. Dots always have each
+            feature's own.
         **kwargs : dict
             Passed to `matplotlib.axes.Axes.imshow`, to
-            `matplotlib.collections.LineCollection`, or to
+            `matplotlib.collections.LineCollection`, or, for dots, to
             `matplotlib.axes.Axes.scatter`.
 
         Returns
@@ -183,8 +184,8 @@ class ReconstructionDisplay:
         """Draw each feature on a line of its own, the first at the top."""
         low, high = line_limits(cells, "feature")
         _, n_columns, n_features = cells.shape
-        parts = (cells - low) / np.where(high > low, high - low, 1.0)
-        x = np.arange(n_columns)[:, None] + 0.15 + 0.7 * parts
+        fractions = (cells - low) / np.where(high > low, high - low, 1.0)
+        x = np.arange(n_columns)[:, None] + 0.15 + 0.7 * fractions
         y = np.broadcast_to(np.arange(n_features)[::-1], x.shape[1:])
         self.ax_.hlines(y[0], 0, n_columns, colors="#e0e0e0", linewidths=0.8)
         self.ax_.vlines(
