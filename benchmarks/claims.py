@@ -53,8 +53,9 @@ def counted(holds):
 
 def at_most(text, value, bound):
     """Claim that a number is at most a bound; NaN is not known."""
-    verdict = "–" if pd.isna(value) else verdict_of(value <= bound)
-    return Claim(verdict, text, f"{value:.2f}", f"<= {bound:.2f}")
+    is_known = not pd.isna(value)
+    verdict = verdict_of(value <= bound) if is_known else "–"
+    return Claim(verdict, text, f"{value:.2f}" if is_known else "–", f"<= {bound:.2f}")
 
 
 def table(claims):
