@@ -109,8 +109,8 @@ def _refuse_cut_off(array: Any, name: str = "X") -> None:
     if size < needed:
         raise OSError(
             f"{name} lies in a file that must have {needed} bytes. Got {size}: the "
-            f"file {array.filename or ''} was cut off after it was mapped. Write it again, "
-            "and map it anew."
+            f"file {array.filename or ''} was cut off after it was mapped. Write it "
+            "again, and map it anew."
         )
 
 
