@@ -149,6 +149,35 @@ def test_file_that_is_cut_off_during_a_fit_is_an_error(tmp_path):
     assert done.stdout.split() == ["3", "3"], done.stderr
 
 
+def test_sample_weights_in_a_file_that_was_cut_off_are_an_error(iris, tmp_path):
+    """In a process of its own, which a read of what is not there would end."""
+    np.save(tmp_path / "X.npy", iris)
+    code = f"""
+        import os, warnings
+        warnings.simplefilter("ignore")
+        import numpy as np
+        from skvae import VAEImputer, VAEOutlierDetector, VAETransformer
+
+        X, path = np.load({str(tmp_path / "X.npy")!r}), {str(tmp_path / "w.npy")!r}
+        vae, options = VAETransformer(max_iter=2, tol=None), dict(max_iter=2)
+        others = VAEImputer(**options), VAEOutlierDetector(**options)
+        np.save(path, np.ones(len(X)))
+        weights = np.load(path, mmap_mode="r")
+        vae.fit(X, sample_weight=weights)
+        before = dict(vars(vae))
+        os.truncate(path, 64)
+        for method in (vae.fit, vae.score, *(other.fit for other in others)):
+            try:
+                method(X, sample_weight=weights)
+            except OSError as error:
+                print(str(error).startswith("sample_weight lies in a file that must"))
+        assert vars(vae) == before
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.stdout.split() == ["True"] * 4, done.stderr
+
+
 # A loss that is not finite
 
 

@@ -208,7 +208,7 @@ def test_residual_perceptron_is_the_sum_of_its_blocks():
     expected = layer("first", h.numpy())
     for k in range(2):
         inner = layer(f"blocks.{k}.first", expected)
-        expected = expected + layer(f"blocks.{k}.second", np.tanh(inner))
+        expected = expected + layer(f"blocks.{k}.second", np.tanh(inner)) / 2
     expected = layer("head", np.tanh(expected))
     assert_close(network(h).detach(), torch.from_numpy(expected))
 
@@ -234,6 +234,16 @@ def test_residual_perceptron_learns_a_table(iris):
     curve = vae.fit(iris).validation_curve_
     assert repr(vae.decoder_) == repr(encoder.set_params(activation="gelu"))
     assert min(curve[1:]) < curve[0] - 0.1
+
+
+@pytest.mark.filterwarnings("ignore:Maximum iterations", "ignore:.*carry nothing")
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_deep_stack_of_residual_blocks_trains(init, iris):
+    network = ResidualPerceptron(40)
+    vae = VAETransformer(encoder=network, decoder=network, objective="elbo", init=init)
+    curve = vae.set_params(random_state=0, tol=None, max_iter=5).fit(iris).loss_curve_
+    assert curve[-1] < curve[0]
+    assert max(curve) < curve[0] + 0.5
 
 
 # Specs

@@ -798,6 +798,13 @@ def test_what_would_undo_a_changed_model_must_be_inside(cls, inner):
     assert np.isfinite(VAETransformer(objective=right, **TINY).fit(X).loss_curve_).all()
 
 
+@pytest.mark.parametrize("base", [Denoising(), NestedDropout()], ids=repr)
+def test_nested_dropout_must_be_inside_of_what_changes_the_model(base):
+    message = rf"Put it inside: {type(base).__name__}\(NestedDropout\(\.\.\.\)\)"
+    with pytest.raises(ValueError, match=message):
+        VAETransformer(objective=NestedDropout(base), **TINY).fit(X)
+
+
 def test_number_of_components_is_chosen_with_free_bits():
     vae = VAETransformer("auto", objective="free_bits", **TINY).fit(X)
     assert vae.n_components_ >= 1

@@ -19,7 +19,6 @@ from skvae._sklearn import (
     FitSupport,
     Interval,
     StrOptions,
-    check_sample_weight,
     epoch_tasks,
     identity,
     with_callbacks,
@@ -46,6 +45,7 @@ from skvae.table import (
     available_device,
     canonical_rows,
     plain,
+    read_weights,
     refuse_sparse,
     resolve_device,
 )
@@ -127,7 +127,8 @@ class LatentTransformer(
         RuntimeError
             If the device is not available, or has too little memory.
         OSError
-            If `X` lies in a file that was cut off after it was mapped.
+            If `X` or `sample_weight` lies in a file that was cut off after it was
+            mapped.
         KeyboardInterrupt
             After Ctrl-C, if the estimator is a clone that has not been fitted yet, as
             in a search; if no epoch has been completed; or after a second Ctrl-C within
@@ -137,7 +138,7 @@ class LatentTransformer(
         self._validate_params()
         self._check_latent()
         cells, known = self._learn_columns(X)
-        self._fit_cells(cells, known, check_sample_weight(sample_weight, cells), X)
+        self._fit_cells(cells, known, read_weights(sample_weight, cells), X)
         self._warn_of_idle_components()
         return self
 
@@ -209,7 +210,7 @@ class LatentTransformer(
         """
         scores = self.score_samples(X)
         if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, scores)
+            sample_weight = read_weights(sample_weight, scores)
         return float(np.average(scores, weights=sample_weight))
 
     # The steps of a fit

@@ -4,10 +4,7 @@ import numpy as np
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._sklearn import (
-    StrOptions,
-    check_sample_weight,
-)
+from skvae._sklearn import StrOptions
 from skvae.estimators._base import AUTO, COUNT
 from skvae.estimators._errors import unchanged_on_error
 from skvae.estimators._impute import STATISTICS
@@ -15,7 +12,7 @@ from skvae.estimators._inner import DensityEstimator
 from skvae.estimators._recipe import GAPS_OBJECTIVE, GAPS_PACE, n_epochs
 from skvae.estimators._vae import with_numbers
 from skvae.likelihoods import Gaussian, learn_columns
-from skvae.table import library_of, refuse_sparse, with_columns
+from skvae.table import library_of, read_weights, refuse_sparse, with_columns
 from skvae.training import NUMBERS
 
 INDICATOR = "missingindicator_"
@@ -191,7 +188,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
             pace = GAPS_PACE
             limits = pace.batch_size, pace.n_steps, pace.most_epochs
             model.max_iter = n_epochs(cells.shape[0], *limits)
-        weights = check_sample_weight(sample_weight, cells)
+        weights = read_weights(sample_weight, cells)
         self._fit_model(model, cells, known, weights, X)
         self.indicated_ = np.flatnonzero(np.isnan(cells[:]).any(axis=0))
         return self

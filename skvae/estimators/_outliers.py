@@ -6,16 +6,13 @@ import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._sklearn import (
-    Interval,
-    check_sample_weight,
-)
+from skvae._sklearn import Interval
 from skvae.estimators._base import AUTO, COUNT
 from skvae.estimators._errors import unchanged_on_error
 from skvae.estimators._inner import DensityEstimator
 from skvae.estimators._marginal import Marginal
 from skvae.likelihoods import learn_columns
-from skvae.table import canonical_rows
+from skvae.table import canonical_rows, read_weights
 
 LARGE = 0.99
 """Fraction of the training rows whose surprises are below one, in scores."""
@@ -168,7 +165,7 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
         cells, known = learn_columns(
             model, X, model.handle_unknown, model._likelihood_by_kind
         )
-        weights = check_sample_weight(sample_weight, cells)
+        weights = read_weights(sample_weight, cells)
         self._marginal = Marginal(known.likelihood, canonical_rows(cells, weights))
         usual = self._marginal.log_prob(cells)
         kept = weights * (usual > _threshold(usual, weights, self.trim))

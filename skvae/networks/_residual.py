@@ -17,15 +17,16 @@ from skvae.networks._perceptron import (
 
 
 class Block(nn.Module):
-    """Two layers whose outputs are added to their inputs."""
+    """Two layers whose outputs, times a scale, are added to their inputs."""
 
-    def __init__(self, size: int, activation: str) -> None:
+    def __init__(self, size: int, activation: str, scale: float) -> None:
         super().__init__()
+        self.scale = scale
         self.first, self.second = Dense(size, size), Dense(size, size)
         self.activation = ACTIVATIONS[activation].forward
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.second(self.activation(self.first(h)))
+        return h + self.scale * self.second(self.activation(self.first(h)))
 
 
 class ResidualModel(nn.Module):
@@ -45,7 +46,8 @@ class ResidualModel(nn.Module):
     ) -> None:
         super().__init__()
         self.first = Dense(n_in, n_units)
-        self.blocks = nn.ModuleList(Block(n_units, activation) for _ in range(n_blocks))
+        blocks = (Block(n_units, activation, 1 / n_blocks) for _ in range(n_blocks))
+        self.blocks = nn.ModuleList(blocks)
         self.head = Dense(n_units, n_out, has_bias=False)
         self.activation = ACTIVATIONS[activation].forward
         layers = [layer for layer in self.modules() if isinstance(layer, Dense)]
@@ -65,14 +67,16 @@ class ResidualModel(nn.Module):
 class ResidualPerceptron(Network):
     r"""Multilayer perceptron whose layers add to what is there.
 
-    A layer to :math:`n` units, then blocks
+    A layer to :math:`n` units, then L blocks
 
-    .. math:: h \leftarrow h + W_2 \, a(W_1 h + b_1) + b_2,
+    .. math:: h \leftarrow h + \tfrac 1L \, (W_2 \, a(W_1 h + b_1) + b_2),
 
     then :math:`W a(h)`, with an activation a. What is added passes through the
     activation, what is there does not [1]_; for tables see [2]_. There is no
     normalization: that of a batch would make a row's answer depend on other rows, and
-    that of each row lowered held-out densities.
+    that of each row lowered held-out densities. Instead each block counts 1 / L,
+    the factor :math:`\alpha_L` of [3]_: steps of Adam, which may be alike in all
+    blocks, then add up to no more in a deep stack than in a shallow one.
 
     Parameters
     ----------
@@ -99,6 +103,8 @@ class ResidualPerceptron(Network):
        ECCV. https://arxiv.org/abs/1603.05027, equation 5 and figure 4e.
     .. [2] Gorishniy, Rubachev, Khrulkov & Babenko (2021). Revisiting deep learning
        models for tabular data. NeurIPS. https://arxiv.org/abs/2106.11959, section 3.2.
+    .. [3] Marion, Fermanian, Biau & Vert (2025). Scaling ResNets in the large-depth
+       regime. Journal of Machine Learning Research. https://arxiv.org/abs/2206.06929
 
     Examples
     --------

@@ -231,8 +231,8 @@ class Wrapper(Objective):
     Attributes
     ----------
     goes_inside : bool
-        Whether it computes anew what the base computes of the model, so that it must
-        not be around one that changes the model.
+        Whether it and the base must go by the same model, of which both compute
+        something, so that it must not be around one that changes the model.
     """
 
     is_bound = False
@@ -374,10 +374,10 @@ class Wrapper(Objective):
         """Raise ValueError where a parameter is invalid, or the order is."""
         self._base.check()
         if self.goes_inside and self._base.changes_model:
+            own, other = type(self).__name__, type(self._base).__name__
             raise ValueError(
-                f"{type(self).__name__} must be inside of what changes the model for "
-                f"its base. Got {self!r}. Change places: put it around 'elbo', and "
-                "the other around it."
+                f"{own} must be inside of what changes the model for its base. Got "
+                f"{self!r}. Put it inside: {other}({own}(...))."
             )
 
 

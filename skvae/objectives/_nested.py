@@ -55,7 +55,7 @@ class NestedDropout(Wrapper):
     Raises
     ------
     ValueError
-        In `fit`: if a parameter is invalid.
+        In `fit`: if a parameter is invalid, or the base changes the model.
 
     See Also
     --------
@@ -69,8 +69,12 @@ class NestedDropout(Wrapper):
 
     Noise that is learned is shared by all numbers of components, and so greater than
     that of a fit of K, whose KL term would weigh as much less. Where the base decodes a
-    fraction of the rows at their mean by default, here it is twice that fraction, and
-    `beta` is 1 less that.
+    fraction of the rows at their mean by default, here it is twice that fraction, but
+    at most 0.8, and `beta` is 1 less that.
+
+    What changes the model for its base, such as `Denoising`, goes around:
+    ``Denoising(NestedDropout())``. Inside, it would encode the rows again, and lose
+    which component a row moves.
 
     References
     ----------
@@ -84,6 +88,7 @@ class NestedDropout(Wrapper):
     """
 
     changes_model = True
+    goes_inside = True
     orders_components = True
 
     def __init__(
@@ -128,7 +133,7 @@ class NestedDropout(Wrapper):
         Parameters
         ----------
         mean_fraction : float
-            That of the base becomes twice as much.
+            That of the base becomes twice as much, up to `MOST_AT_MEAN`.
         shape : Shape or None
 
         Returns

@@ -251,7 +251,8 @@ class GECO(_Held):
         per row: with :math:`-\log p(x \mid z)` any number, as columns have units.
         `term_curves_` of a fit with a constant weight says what is near; see the notes
         for a mean squared error. A schedule moves the target during the fit, and only
-        its last value is held.
+        its last value is held. Where targets are negative it must be a `Schedule` of
+        your own: `WarmUp` and `Cyclical` start at 0.
     term : str, default="reconstruction"
         Name of the term that is to reach the target.
     weighted : str, default="kl"

@@ -21,6 +21,7 @@ from skvae.table._libraries import library_of as library_of
 from skvae.table._libraries import table_of as table_of
 from skvae.table._read import check_finite as check_finite
 from skvae.table._read import read_table as read_table
+from skvae.table._read import read_weights as read_weights
 from skvae.table._read import refuse_sparse as refuse_sparse
 from skvae.table._rows import Rows as Rows
 from skvae.table._rows import canonical_rows as canonical_rows

@@ -98,7 +98,7 @@ def _mapped(array: Any) -> Any:
     return array
 
 
-def _refuse_cut_off(array: Any) -> None:
+def _refuse_cut_off(array: Any, name: str = "X") -> None:
     """Raise OSError where the file of a mapped array has become shorter.
 
     To read what is no longer there would end the process.
@@ -108,10 +108,31 @@ def _refuse_cut_off(array: Any) -> None:
     needed, size = array.offset + array.nbytes, array.base.size()
     if size < needed:
         raise OSError(
-            f"X lies in a file that must have {needed} bytes. Got {size}: the file "
-            f"{array.filename or ''} was cut off after it was mapped. Write it again, "
-            "and map it anew."
+            f"{name} lies in a file that must have {needed} bytes. Got {size}: the "
+            f"file {array.filename or ''} was cut off after it was mapped. Write it "
+            "again, and map it anew."
         )
+
+
+def in_memory(array: Any, name: str) -> Any:
+    """Return what is passed, or a copy of an array that lies in a file.
+
+    Parameters
+    ----------
+    array : array-like
+    name : str
+        What the user calls it.
+
+    Raises
+    ------
+    OSError
+        If the file was cut off after it was mapped.
+    """
+    mapped = _mapped(array)
+    if mapped is None:
+        return array
+    _refuse_cut_off(mapped, name)
+    return np.array(array)
 
 
 class Cells(ABC):

@@ -1,6 +1,6 @@
 """What a user passes as `X` → a table, an array of dates or cells, or an error."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,8 @@ import scipy.sparse
 from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
-from skvae.table._cells import Cells, as_cells, plain, row_slices
+from skvae._sklearn import check_sample_weight
+from skvae.table._cells import Cells, as_cells, in_memory, plain, row_slices
 from skvae.table._frames import Layout, read_layout
 from skvae.table._kinds import described, is_missing
 from skvae.table._libraries import library_of
@@ -47,6 +48,11 @@ def read_table(
     _refuse_empty(table)
     validate_data(estimator, table, reset=learns, skip_check_array=True)
     return table, layout or read_layout(table)
+
+
+def read_weights(sample_weight: Any, rows: Sized) -> np.ndarray:
+    """Return one finite, non-negative float64 weight per row, in memory."""
+    return check_sample_weight(in_memory(sample_weight, "sample_weight"), rows)
 
 
 def check_finite(cells: Cells, labels: Sequence[str]) -> None:
