@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
@@ -718,6 +719,43 @@ def test_folder_that_is_gone_does_not_end_a_fit(tmp_path):
     with pytest.warns(UserWarning, match=r"after epoch \d could not be saved"):
         model.fit(X)
     assert_same(model, tiny().fit(X))
+
+
+def of_ids():
+    """Return rows with categories that no file holds."""
+    ids = [uuid.UUID(int=i % 3) for i in range(60)]
+    return pd.DataFrame(X, columns=list("abcd")).assign(e=pd.Categorical(ids))
+
+
+def test_best_model_that_no_file_holds_is_said_once_and_does_not_end_a_fit(path):
+    model = tiny(early_stopping=False).set_callbacks(Checkpoint(path, 1))
+    said = r"The best model after epoch 1 could not be saved: .*UUID.* goes on"
+    with pytest.warns(UserWarning, match=said) as found:
+        model.fit(of_ids())
+    assert len([w for w in found if "could not be saved" in str(w.message)]) == 1
+    assert model.n_iter_ == N_EPOCHS
+    assert os.listdir(path.parent) == [path.name]
+    with pytest.warns(UserWarning, match="The best model after epoch 5 could not be"):
+        assert_resumed(model, path, of_ids())
+
+
+def test_error_of_the_best_model_does_not_end_a_fit(path, monkeypatch):
+    def fail(running):
+        raise RuntimeError("The sampler failed.")
+
+    whole = tiny().fit(X)
+    monkeypatch.setattr("skvae.estimators._running.Running.best", fail)
+    model = tiny().set_callbacks(Checkpoint(path, 1))
+    with pytest.warns(UserWarning, match=r"could not be saved: The sampler failed\."):
+        model.fit(X)
+    assert_same(model, whole)
+
+
+def test_settings_too_long_for_a_file_are_refused_before_training(path):
+    columns = {j: "gaussian" for j in range(70_000)}
+    model = tiny(likelihood=columns).set_callbacks(Checkpoint(path))
+    with pytest.raises(ValueError, match="A file requires at most"):
+        model.fit(np.zeros((3, 70_000)))
 
 
 def fill(folder):

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skvae._version import __version__
 from skvae.files._container import Path, Source, write
 from skvae.files._errors import ModelFileError
-from skvae.files._layout import Entry, little
+from skvae.files._layout import Entry, header_of, little
 from skvae.files._models import Given, NotGivenError, writer
 from skvae.files._values import Reader
 
@@ -44,10 +44,11 @@ def save(model: Any, path: Path) -> None:
 
 
 def _audit(node: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    """Raise ModelFileError if no file with these could be loaded."""
+    """Raise ValueError if a file cannot hold these, or could not be loaded."""
     small = {name: little(array) for name, array in arrays.items()}
     entries = {name: Entry(name, a.dtype, a.shape) for name, a in small.items()}
     Reader(Given(encoder=True, decoder=True).kinds(), _Entries(entries)).audit(node)
+    header_of(list(entries.values()), {"model": node})
 
 
 class _Entries(Source):
