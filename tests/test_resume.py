@@ -534,6 +534,32 @@ def test_other_rows_are_refused(rows, weights, path):
     assert path.read_bytes() == before
 
 
+DATED = TABLE.assign(day=pd.date_range("2024-01-01", periods=60))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        DATED.rename(columns={"a": "z"}),
+        DATED.assign(e=DATED["e"].cat.rename_categories({"up": "upper"})),
+        DATED.assign(day=DATED["day"] + pd.Timedelta(days=7)),
+        DATED.astype({"a": "Float64"}),
+    ],
+    ids=["names", "categories", "dates", "types"],
+)
+def test_other_columns_with_the_same_codes_are_refused(rows, path):
+    cut_off(tiny(), path, DATED, every=1)
+    with pytest.raises(ValueError, match="Here the columns differ"):
+        resume(path, rows)
+    assert resume(path, DATED).n_iter_ == N_EPOCHS
+
+
+def test_array_in_place_of_a_table_is_refused(path):
+    cut_off(tiny(), path, pd.DataFrame(X), every=1)
+    with pytest.raises(ValueError, match="Here the columns differ"):
+        resume(path, X)
+
+
 def test_order_of_rows_does_not_matter(path):
     whole = fit_and_keep(tiny(), path)
     assert_resumed(whole, path, X[::-1])
@@ -596,6 +622,7 @@ HOSTILE = [
     put("run", "seed", value="0"),
     put("run", "start", value=[True, True, 1.0]),
     put("run", "start", "strength", value="strong"),
+    put("run", "columns", value=None),
     put("run", "rows", value={"$": "tuple", "of": [1]}),
     put("run", "state", "counters", "n_epochs", value="two"),
     put("run", "state", "counters", "more", value=1),
