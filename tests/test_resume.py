@@ -453,6 +453,18 @@ def test_best_model_of_a_fit_that_goes_on_is_what_it_would_return(path):
     assert np.array_equal(loaded.score_samples(X), stopped.score_samples(X))
 
 
+@pytest.mark.parametrize("warm_start", [True, False])
+def test_best_model_of_a_fit_that_goes_on_can_be_trained_on(warm_start, path):
+    params = {"learning_rate": Constant(0.01), "init": "random"}
+    model = tiny(warm_start=warm_start, **params)
+    cut_off(model, path, every=1, after=3)
+    loaded = skvae.load(f"{path}.best")
+    stopped = clone(model).set_callbacks(Hook(lambda: True, 3)).fit(X)
+    assert not loaded._is_clone
+    assert_same(loaded._saved, stopped._saved)
+    assert_same(loaded.fit(X), stopped.set_callbacks().fit(X))
+
+
 def test_best_model_is_written_where_it_is_another_one(path):
     best = path.with_name("fit.skvae.best")
     # It stays at the start, by steps that are too large.
