@@ -508,6 +508,17 @@ def test_file_that_cannot_be_written_leaves_nothing_behind(rows, tmp_path):
         export_onnx(model, tmp_path / "nowhere" / "x.onnx")
 
 
+def test_file_is_written_through_a_link_and_keeps_its_permissions(rows, tmp_path):
+    target, link = tmp_path / "encoder.onnx", tmp_path / "link.onnx"
+    target.touch()
+    target.chmod(0o640)
+    link.symlink_to(target)
+    export_onnx(small().fit(rows), link)
+    assert link.is_symlink()
+    assert target.stat().st_size
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
 # Pipelines
 
 

@@ -202,8 +202,8 @@ FORM = {
 def require_form(value: Any, form: Any) -> None:
     """Raise ValueError unless a value is of a form.
 
-    A form is a type, `AnyNames`, a dict of the keys of the value to forms, or a tuple of
-    as many forms.
+    A form is a type, `AnyNames`, a dict of the keys of the value to forms, or a tuple
+    of as many forms.
     """
     if isinstance(form, tuple) and isinstance(value, tuple):
         value, form = (dict(enumerate(sequence)) for sequence in (value, form))
