@@ -28,8 +28,8 @@ def register_onnx() -> None:
 
     Notes
     -----
-    With skl2onnx 1.20, float32 is the usual type of an input. Inside the step, numbers
-    are float64.
+    The type of an input is that of the rows that ``to_onnx`` is given. Inside the step,
+    numbers are float64.
     """
     from skl2onnx import update_registered_converter
 

@@ -26,7 +26,17 @@ MIGRATIONS: Mapping[int, Callable[[Facts], Facts]] = {}
 
 
 def save(model: Any, path: Path) -> None:
-    """Write a fitted model to a file; see the method `save` of estimators."""
+    """Write a fitted model to a file; see the method `save` of estimators.
+
+    Raises
+    ------
+    TypeError
+        If a file cannot hold a value.
+    ValueError
+        If the header would be too long, or the file could not be loaded.
+    OSError
+        If it cannot be written.
+    """
     check_is_fitted(model)
     made = writer()
     try:
