@@ -59,9 +59,9 @@ class Checkpoint:
     -----
     Clones of an estimator share its callbacks: the fits of a search would replace each
     other's file. Ctrl-C ends a clone's fit by `KeyboardInterrupt`, and then only the
-    last file of every so many epochs is there. Of :class:`~skvae.VAEImputer` and :class:`~skvae.VAEOutlierDetector`,
-    the file is about the whole estimator, and the one of the best model about the model
-    inside.
+    last file of every so many epochs is there. Of :class:`~skvae.VAEImputer` and
+    :class:`~skvae.VAEOutlierDetector`, the file is about the whole estimator, and the
+    one of the best model about the model inside.
 
     Examples
     --------
