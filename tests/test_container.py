@@ -116,6 +116,29 @@ def test_long_header_is_refused(path):
     assert os.listdir(path.parent) == []
 
 
+# Older files
+
+
+def test_file_keeps_the_permissions_of_the_one_that_it_replaces(path):
+    path.touch()
+    path.chmod(0o640)
+    write(path, FEW, FACTS)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_older_file_is_named_where_there_is_one(is_there, path, monkeypatch):
+    def fail(number):
+        raise OSError(5, "No luck")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    if is_there:
+        path.touch()
+    with pytest.raises(OSError, match="No luck") as raised:
+        write(path, FEW, FACTS)
+    assert ("older file is as it was" in str(raised.value)) is is_there
+
+
 # Broken files
 
 

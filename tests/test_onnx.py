@@ -508,6 +508,17 @@ def test_file_that_cannot_be_written_leaves_nothing_behind(rows, tmp_path):
         export_onnx(model, tmp_path / "nowhere" / "x.onnx")
 
 
+def test_file_is_written_through_a_link_and_keeps_its_permissions(rows, tmp_path):
+    target, link = tmp_path / "encoder.onnx", tmp_path / "link.onnx"
+    target.touch()
+    target.chmod(0o640)
+    link.symlink_to(target)
+    export_onnx(small().fit(rows), link)
+    assert link.is_symlink()
+    assert target.stat().st_size
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
 # Pipelines
 
 
@@ -544,3 +555,32 @@ def test_pipeline_of_an_old_opset_is_refused_in_words(iris):
     model = small().fit(iris)
     with pytest.raises(ValueError, match="target_opset must be at least 18"):
         skl2onnx.to_onnx(model, iris[:1], target_opset=15)
+
+
+@pytest.mark.parametrize("columns", [["a", "b"], ["a", "text"], ["text"], ["a", "n"]])
+def test_model_that_is_the_first_step_takes_a_table(columns):
+    skl2onnx = pytest.importorskip("skl2onnx", reason="needs the package skl2onnx")
+    from skvae.files import register_onnx
+
+    register_onnx()
+    random = np.random.default_rng(0)
+    X = pd.DataFrame(random.normal(size=(60, 2)), columns=["a", "b"])
+    X = X.assign(n=random.integers(50, size=60), text=random.choice(["x", "y"], 60))
+    X = X[columns]
+    model = shaken(small(n_components=1).fit(X))
+    proto = skl2onnx.to_onnx(model, X[:1])
+    run = onnxruntime.InferenceSession(
+        proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (Z,) = run.run(None, {name: X[[name]].to_numpy() for name in columns})
+    np.testing.assert_allclose(Z, model.transform(X), atol=1e-5)
+
+
+def test_step_that_lacks_columns_of_a_table_is_refused_in_words():
+    skl2onnx = pytest.importorskip("skl2onnx", reason="needs the package skl2onnx")
+    from skvae.files import register_onnx
+
+    register_onnx()
+    model = small().fit(table())
+    with pytest.raises(ValueError, match="requires an input for each of its 8 columns"):
+        skl2onnx.to_onnx(model, np.zeros((1, 8)))

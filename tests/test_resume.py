@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
@@ -452,6 +453,18 @@ def test_best_model_of_a_fit_that_goes_on_is_what_it_would_return(path):
     assert np.array_equal(loaded.score_samples(X), stopped.score_samples(X))
 
 
+@pytest.mark.parametrize("warm_start", [True, False])
+def test_best_model_of_a_fit_that_goes_on_can_be_trained_on(warm_start, path):
+    params = {"learning_rate": Constant(0.01), "init": "random"}
+    model = tiny(warm_start=warm_start, **params)
+    cut_off(model, path, every=1, after=3)
+    loaded = skvae.load(f"{path}.best")
+    stopped = clone(model).set_callbacks(Hook(lambda: True, 3)).fit(X)
+    assert not loaded._is_clone
+    assert_same(loaded._saved, stopped._saved)
+    assert_same(loaded.fit(X), stopped.set_callbacks().fit(X))
+
+
 def test_best_model_is_written_where_it_is_another_one(path):
     best = path.with_name("fit.skvae.best")
     # It stays at the start, by steps that are too large.
@@ -533,6 +546,32 @@ def test_other_rows_are_refused(rows, weights, path):
     assert path.read_bytes() == before
 
 
+DATED = TABLE.assign(day=pd.date_range("2024-01-01", periods=60))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        DATED.rename(columns={"a": "z"}),
+        DATED.assign(e=DATED["e"].cat.rename_categories({"up": "upper"})),
+        DATED.assign(day=DATED["day"] + pd.Timedelta(days=7)),
+        DATED.astype({"a": "Float64"}),
+    ],
+    ids=["names", "categories", "dates", "types"],
+)
+def test_other_columns_with_the_same_codes_are_refused(rows, path):
+    cut_off(tiny(), path, DATED, every=1)
+    with pytest.raises(ValueError, match="Here the columns differ"):
+        resume(path, rows)
+    assert resume(path, DATED).n_iter_ == N_EPOCHS
+
+
+def test_array_in_place_of_a_table_is_refused(path):
+    cut_off(tiny(), path, pd.DataFrame(X), every=1)
+    with pytest.raises(ValueError, match="Here the columns differ"):
+        resume(path, X)
+
+
 def test_order_of_rows_does_not_matter(path):
     whole = fit_and_keep(tiny(), path)
     assert_resumed(whole, path, X[::-1])
@@ -595,6 +634,7 @@ HOSTILE = [
     put("run", "seed", value="0"),
     put("run", "start", value=[True, True, 1.0]),
     put("run", "start", "strength", value="strong"),
+    put("run", "columns", value=None),
     put("run", "rows", value={"$": "tuple", "of": [1]}),
     put("run", "state", "counters", "n_epochs", value="two"),
     put("run", "state", "counters", "more", value=1),
@@ -718,6 +758,43 @@ def test_folder_that_is_gone_does_not_end_a_fit(tmp_path):
     with pytest.warns(UserWarning, match=r"after epoch \d could not be saved"):
         model.fit(X)
     assert_same(model, tiny().fit(X))
+
+
+def of_ids():
+    """Return rows with categories that no file holds."""
+    ids = [uuid.UUID(int=i % 3) for i in range(60)]
+    return pd.DataFrame(X, columns=list("abcd")).assign(e=pd.Categorical(ids))
+
+
+def test_best_model_that_no_file_holds_is_said_once_and_does_not_end_a_fit(path):
+    model = tiny(early_stopping=False).set_callbacks(Checkpoint(path, 1))
+    said = r"The best model after epoch 1 could not be saved: .*UUID.* goes on"
+    with pytest.warns(UserWarning, match=said) as found:
+        model.fit(of_ids())
+    assert len([w for w in found if "could not be saved" in str(w.message)]) == 1
+    assert model.n_iter_ == N_EPOCHS
+    assert os.listdir(path.parent) == [path.name]
+    with pytest.warns(UserWarning, match="The best model after epoch 5 could not be"):
+        assert_resumed(model, path, of_ids())
+
+
+def test_error_of_the_best_model_does_not_end_a_fit(path, monkeypatch):
+    def fail(running):
+        raise RuntimeError("The sampler failed.")
+
+    whole = tiny().fit(X)
+    monkeypatch.setattr("skvae.estimators._running.Running.best", fail)
+    model = tiny().set_callbacks(Checkpoint(path, 1))
+    with pytest.warns(UserWarning, match=r"could not be saved: The sampler failed\."):
+        model.fit(X)
+    assert_same(model, whole)
+
+
+def test_settings_too_long_for_a_file_are_refused_before_training(path):
+    columns = {j: "gaussian" for j in range(70_000)}
+    model = tiny(likelihood=columns).set_callbacks(Checkpoint(path))
+    with pytest.raises(ValueError, match="A file requires at most"):
+        model.fit(np.zeros((3, 70_000)))
 
 
 def fill(folder):

@@ -194,3 +194,10 @@ def test_fingerprint_is_of_every_row():
     one, two = (canonical_rows(as_cells(x), np.ones(5000)) for x in (X, other))
     assert one.fingerprint() != two.fingerprint()
     assert one.fingerprint() == canonical_rows(one.cells, np.ones(5000)).fingerprint()
+
+
+def test_fingerprint_says_which_row_has_which_weight(X):
+    weights = np.arange(1.0, 31.0)
+    one, two = rows_of(X, weights), rows_of(X, weights[::-1].copy())
+    assert one.fingerprint() != two.fingerprint()
+    assert one.fingerprint() == rows_of(X[::-1], weights[::-1].copy()).fingerprint()

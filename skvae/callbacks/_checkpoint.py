@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from skvae.callbacks._every import due_after
@@ -39,15 +40,16 @@ class Checkpoint:
         In `fit`, if the estimator is not of this package, or a file cannot hold its
         settings.
     ValueError
-        In `fit`, if `every` is invalid.
+        In `fit`, if `every` is invalid, or the settings are too long for a file.
     OSError
         In `fit`, if the folder of the file is absent or may not be written to.
 
     Warns
     -----
     UserWarning
-        If a file cannot be written later, as on a full disk. Training goes on, and an
-        older file is as it was before.
+        If a file cannot be written later, as on a full disk, or cannot hold the best
+        model, such as categories of other types than files know. Training goes on, and
+        an older file is as it was before.
 
     See Also
     --------
@@ -56,9 +58,10 @@ class Checkpoint:
     Notes
     -----
     Clones of an estimator share its callbacks: the fits of a search would replace each
-    other's file. Of :class:`~skvae.VAEImputer` and :class:`~skvae.VAEOutlierDetector`,
-    the file is about the whole estimator, and the one of the best model about the model
-    inside.
+    other's file. Ctrl-C ends a clone's fit by `KeyboardInterrupt`, and then only the
+    last file of every so many epochs is there. Of :class:`~skvae.VAEImputer` and
+    :class:`~skvae.VAEOutlierDetector`, the file is about the whole estimator, and the
+    one of the best model about the model inside.
 
     Examples
     --------
@@ -155,16 +158,28 @@ class Checkpoint:
         return is_due
 
     def _save(self, running: Any) -> None:
+        if self._is_saved(self._save_state, running, "state") and self.keep_best:
+            self._is_saved(self._save_best, running, "best model")
+
+    def _is_saved(self, save: Callable[[Any], None], running: Any, what: str) -> bool:
+        """Save something; where that fails, warn and return False.
+
+        What a file cannot hold will not change, and is said once. No error of a file
+        is worth the end of a long fit.
+        """
+        begin = f"The {what} after epoch {running.n_epochs} could not be saved: "
         try:
-            self._save_state(running)
-            if self.keep_best:
-                self._save_best(running)
+            save(running)
         except OSError as error:
-            warnings.warn(
-                f"The state after epoch {running.n_epochs} could not be saved: {error}."
-                " Training goes on. Make room, or let the folder be written to.",
-                stacklevel=2,
-            )
+            end = "Training goes on. Make room, or let the folder be written to."
+            warnings.warn(f"{begin}{error}. {end}", stacklevel=2)
+        except Exception as error:
+            if (self, "failed", what) not in running.notes:
+                warnings.warn(f"{begin}{error} Training goes on.", stacklevel=2)
+            running.notes[self, "failed", what] = True
+        else:
+            return True
+        return False
 
     def _save_state(self, running: Any) -> None:
         unfinished = running.unfinished()
@@ -177,6 +192,8 @@ class Checkpoint:
         """Save the model where it is another one than before, or the fit's result."""
         state = running.best_state
         is_new = state is None or running.notes.get((self, "best")) is not state
+        # What could not be saved during the fit is tried again at its end only.
+        is_new = is_new and (self, "failed", "best model") not in running.notes
         if not running.goes_on or (is_new and not running.is_finished):
             save(running.best(), f"{os.fspath(self.path)}.best")
             running.notes[self, "best"] = state

@@ -46,9 +46,9 @@ def resume(
     OSError
         If it cannot be opened.
     ValueError
-        If rows or weights are not those of the fit, or this version of the package
-        would fit another model; if `encoder` or `decoder` are needed, or given without
-        need.
+        If rows, columns or weights are not those of the fit, or this version of the
+        package would fit another model; if `encoder` or `decoder` are needed, or given
+        without need.
 
     See Also
     --------

@@ -261,6 +261,7 @@ class LatentTransformer(
         neighbors = neighbors_of(model.cpu(), k, train, held_out, shown)
         model.to(device)
         plan = self._plan(settings, objective, beta, fitted["_seed"], rows, train)
+        plan = plan._replace(columns=known.layout.fingerprint())
         per_row = model.work * objective.n_draws
         threads_for(size * per_row, len(train) * settings["max_iter"] * per_row)
         training = Training(

@@ -90,7 +90,8 @@ class Running:
         learned = self.model._result(training, self.rows, fitted)
         seen = {k: v for k, v in vars(self.model).items() if k in SEEN_IN_FIT}
         best = clone(self.model).set_callbacks()
-        vars(best).update(seen | fitted | learned)
+        saved = self.training.save(with_arrays=self.model.warm_start)
+        vars(best).update(seen | fitted | learned, _saved=saved, _is_clone=False)
         return best
 
     def stop(self) -> None:

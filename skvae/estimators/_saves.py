@@ -23,7 +23,11 @@ class SaveMethod:
         TypeError
             If a parameter is of a class that is not this package's. A function or a
             network of your own as `encoder` or `decoder` is left out, and is given to
-            :func:`skvae.load` again; callbacks are left out too.
+            :func:`skvae.load` again; callbacks and metadata requests are left out
+            too.
+        ValueError
+            If columns with categories and parameters take more than the 1 MiB of a
+            file's header.
         OSError
             If the file cannot be written.
         """

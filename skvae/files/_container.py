@@ -54,7 +54,7 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], facts: dict[str, Any]) -
     place = header.index(NO_SUM)
     end = place + len(NO_SUM)
     header = header[:place] + total.hexdigest().encode() + header[end:]
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(length + header)
         for part in parts:
             file.write(part)
@@ -166,10 +166,11 @@ def _bytes_of(array: np.ndarray) -> Any:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """Give a file that takes the place of another at the end, if there is no error.
 
-    It is on the disk before it has the name. A process that is killed may leave a
+    It is on the disk before it has the name, with the permissions of the one that it
+    replaces. A process that is killed may leave a
     file of the same name with a random ending, never a part of one under the name.
     """
     target = os.path.realpath(path)
@@ -177,14 +178,18 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         raise OSError(f"{os.fspath(path)!r} must be a file. Got something else there.")
     folder, name = os.path.split(target)
     beside = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.part")
+    is_there = os.path.exists(target)
     try:
         with open(beside, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if is_there:
+            os.chmod(beside, stat.S_IMODE(os.stat(target).st_mode))
         os.replace(beside, target)
     except OSError as error:
-        text = f"{error.strerror}; an older file is as it was before"
+        end = "; the older file is as it was before" if is_there else ""
+        text = f"{error.strerror}{end}"
         raise OSError(error.errno, text, os.fspath(path)) from error
     finally:
         with suppress(FileNotFoundError):

@@ -2,9 +2,7 @@
 
 import copy
 import os
-import secrets
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skvae._version import __version__
+from skvae.files._container import replacing
 from skvae.files._onnx_columns import (
     add_numbers,
     check_columns,
@@ -78,8 +77,7 @@ def export_onnx(model: Any, path: str | os.PathLike, part: str = "encoder") -> N
     Examples
     --------
     >>> import tempfile
-    >>> from pathlib import Path
-    >>> from sklearn.datasets import load_iris
+    >>>     >>> from sklearn.datasets import load_iris
     >>> import skvae
     >>> X = load_iris().data
     >>> vae = skvae.VAETransformer(max_iter=5, tol=None, random_state=0).fit(X)
@@ -87,7 +85,8 @@ def export_onnx(model: Any, path: str | os.PathLike, part: str = "encoder") -> N
     ...     skvae.export_onnx(vae, Path(folder, "encoder.onnx"))
     """
     proto = onnx_graph(model, part).to_model(part=part, skvae=__version__)
-    _write(Path(path), proto.SerializeToString())
+    with replacing(path) as file:
+        file.write(proto.SerializeToString())
 
 
 def onnx_graph(model: Any, part: str) -> Graph:
@@ -108,7 +107,8 @@ def _check(model: Any, part: str) -> None:
         raise ValueError(
             "model must be a fitted VAETransformer or AutoencoderTransformer. Got "
             f"{type(model).__name__}. Pass the one that it has fitted, as "
-            "model.estimator_."
+            "model.estimator_ or pipeline[-1]; for whole pipelines see "
+            "skvae.files.register_onnx."
         )
     if part not in PARTS:
         raise ValueError(f"part must be one of {sorted(PARTS)}. Got {part!r}.")
@@ -178,17 +178,3 @@ PARTS: dict[str, Callable[[Graph, Any, Any], None]] = {
     "decoder": _decode,
     "score": _score,
 }
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file beside another one, and put it in its place."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(beside, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise

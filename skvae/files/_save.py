@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skvae._version import __version__
 from skvae.files._container import Path, Source, write
 from skvae.files._errors import ModelFileError
-from skvae.files._layout import Entry, little
+from skvae.files._layout import Entry, header_of, little
 from skvae.files._models import Given, NotGivenError, writer
 from skvae.files._values import Reader
 
@@ -26,7 +26,17 @@ MIGRATIONS: Mapping[int, Callable[[Facts], Facts]] = {}
 
 
 def save(model: Any, path: Path) -> None:
-    """Write a fitted model to a file; see the method `save` of estimators."""
+    """Write a fitted model to a file; see the method `save` of estimators.
+
+    Raises
+    ------
+    TypeError
+        If a file cannot hold a value.
+    ValueError
+        If the header would be too long, or the file could not be loaded.
+    OSError
+        If it cannot be written.
+    """
     check_is_fitted(model)
     made = writer()
     try:
@@ -44,10 +54,11 @@ def save(model: Any, path: Path) -> None:
 
 
 def _audit(node: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    """Raise ModelFileError if no file with these could be loaded."""
+    """Raise ValueError if a file cannot hold these, or could not be loaded."""
     small = {name: little(array) for name, array in arrays.items()}
     entries = {name: Entry(name, a.dtype, a.shape) for name, a in small.items()}
     Reader(Given(encoder=True, decoder=True).kinds(), _Entries(entries)).audit(node)
+    header_of(list(entries.values()), {"model": node})
 
 
 class _Entries(Source):

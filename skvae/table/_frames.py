@@ -1,5 +1,6 @@
 """What users pass ↔ one array of numbers: names, categories and types of columns."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from skvae._sklearn import identity
 from skvae.table._cells import Cells, DenseCells, as_cells, plain
 from skvae.table._kinds import (
     Column,
@@ -65,6 +67,11 @@ class Layout:
     def is_numeric(self) -> bool:
         """Whether an array of numbers can have these columns."""
         return set(self.kinds) <= {"number", "boolean"}
+
+    def fingerprint(self) -> str:
+        """Return a text that is the same for the same columns of the same table."""
+        text = identity((self.library, self.levels, self.columns))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def take(self, positions: Sequence[int]) -> "Layout":
         """Return the layout of some of the columns."""

@@ -8,7 +8,7 @@ MISSING_POSITION = 2.0**18
 """Where a missing cell lies in the range of its column, which is from 0 to 2^17."""
 
 
-def _splitmix(values: np.ndarray) -> np.ndarray:
+def splitmix(values: np.ndarray) -> np.ndarray:
     """Return the splitmix64 finalizer (Steele et al. 2014) of each value."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -20,10 +20,10 @@ def _hash_rows(
     cells: Cells, bits: CellFunction, rows: np.ndarray | None = None
 ) -> np.ndarray:
     """Return the sum, modulo 2^64, of a hash of each (column, cell) of some rows."""
-    salts = _splitmix(np.arange(1, cells.shape[1] + 1, dtype=np.uint64))
+    salts = splitmix(np.arange(1, cells.shape[1] + 1, dtype=np.uint64))
 
     def hashes(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        return _splitmix(bits(values, columns) ^ salts[columns])
+        return splitmix(bits(values, columns) ^ salts[columns])
 
     return cells.row_sums(hashes, rows)
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from skvae.table._cells import Cells, column_ranges, row_slices, wider
-from skvae.table._hashes import Positions, content_hashes, position_hashes
+from skvae.table._hashes import Positions, content_hashes, position_hashes, splitmix
 
 MOST_ROWS_TO_SPREAD = 10_000
 """With more rows than that, any choice of held-out rows will do."""
@@ -90,7 +90,8 @@ class Rows:
         step = -(-len(self) * self.n_features // MOST_FINGERPRINTED)
         some = slice(None, None, max(1, min(step, -(-len(self) // 1000))))
         hashes = content_hashes(self.cells, self.index[some])
-        hashes = hashes ^ self.weights[some].view(np.uint64)
+        # Mixed, as otherwise rows could exchange their weights.
+        hashes = splitmix(hashes ^ splitmix(self.weights[some].view(np.uint64)))
         return len(self) ^ int(np.bitwise_xor.reduce(hashes))
 
     def take(self, positions: np.ndarray) -> "Rows":

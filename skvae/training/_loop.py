@@ -68,6 +68,8 @@ class Plan(NamedTuple):
     hidden_fraction: float = 0.0
     rows: tuple[int, ...] = ()
     """Fingerprints of all rows, and of those that are trained on."""
+    columns: str = ""
+    """Fingerprint of what the columns are."""
     max_time: float | None = None
 
 

@@ -31,6 +31,9 @@ class Unfinished(NamedTuple):
         Seed of all its draws.
     rows : tuple of int
         Fingerprints of all rows, and of those that are trained on.
+    columns : str
+        Fingerprint of names, types, categories and origins of the columns, which are
+        not in the cells.
     seconds : float
         Time that its epochs have taken.
     """
@@ -40,6 +43,7 @@ class Unfinished(NamedTuple):
     start: Start
     seed: int
     rows: tuple[int, ...]
+    columns: str
     seconds: float
 
     @classmethod
@@ -53,6 +57,7 @@ class Unfinished(NamedTuple):
             training.start,
             plan.seed,
             plan.rows,
+            plan.columns,
             training.clock.seconds,
         )
 
@@ -102,7 +107,7 @@ class Unfinished(NamedTuple):
             If it is another run.
         """
         state = training.state
-        self._check(state.counters.run, training.plan.rows)
+        self._check(state.counters.run, training.plan)
         saved = self.saved.to_torch(training.train.device)
         own = state.arrays()
         kept = {"best": own["theta"]} if "best" in saved.arrays else {}
@@ -110,11 +115,17 @@ class Unfinished(NamedTuple):
         state.load(saved)
         training.clock.before = self.seconds
 
-    def _check(self, run: str, rows: tuple[int, ...]) -> None:
-        if rows != self.rows:
+    def _check(self, run: str, plan: Any) -> None:
+        if plan.rows != self.rows:
             raise ValueError(
                 "A fit can be resumed with its own rows and sample weights only. Got "
                 "others. Pass the X and the sample_weight that fit was given."
+            )
+        if plan.columns != self.columns:
+            raise ValueError(
+                "A fit can be resumed with its own columns only. Here the columns "
+                "differ in their names, types, categories or dates. Pass the X that "
+                "fit was given, in the same kind of table."
             )
         if run != self.saved.facts["counters"]["run"]:
             raise ValueError(
@@ -144,20 +155,21 @@ def _each(tree: Any, function: Callable[[Any], Any]) -> Any:
     return function(tree)
 
 
-class Named(NamedTuple):
+class AnyNames(NamedTuple):
     """The form of a dict of any names to values of one form."""
 
     of: Any
 
 
 FORM = {
-    "constants": Named(np.ndarray),
+    "constants": AnyNames(np.ndarray),
     "start": (bool, bool, float),
     "seed": int,
     "rows": (int, int),
+    "columns": str,
     "seconds": float,
     "state": {
-        "arrays": Named(np.ndarray),
+        "arrays": AnyNames(np.ndarray),
         "n_steps": int,
         "n_averaged": int,
         "counters": {
@@ -165,14 +177,14 @@ FORM = {
             "n_epochs": int,
             "first_epoch": int,
             "slowdown": float,
-            "weights": Named(object),
+            "weights": AnyNames(object),
             "is_finished": bool,
         },
         "history": {
             "loss": np.ndarray,
-            "terms": Named(np.ndarray),
+            "terms": AnyNames(np.ndarray),
             "validation": np.ndarray,
-            "weights": Named(np.ndarray),
+            "weights": AnyNames(np.ndarray),
         },
         "kept": {
             "best": dict | None,
@@ -190,12 +202,12 @@ FORM = {
 def require_form(value: Any, form: Any) -> None:
     """Raise ValueError unless a value is of a form.
 
-    A form is a type, `Named`, a dict of the keys of the value to forms, or a tuple of
-    as many forms.
+    A form is a type, `AnyNames`, a dict of the keys of the value to forms, or a tuple
+    of as many forms.
     """
     if isinstance(form, tuple) and isinstance(value, tuple):
         value, form = (dict(enumerate(sequence)) for sequence in (value, form))
-    if isinstance(form, Named):
+    if isinstance(form, AnyNames):
         form = dict.fromkeys(value, form.of) if isinstance(value, dict) else dict
     if isinstance(form, dict):
         if not isinstance(value, dict) or value.keys() != form.keys():
