@@ -200,7 +200,7 @@ def test_noise_is_reported_as_components_that_carry_nothing():
 def test_components_that_carry_about_as_much_as_the_largest_are_not_idle(recwarn):
     random = np.random.default_rng(0)
     strengths = np.array([1.0, 0.8, 0.7, 0.6, 0.5, 0.4])[:, None]
-    weights = 0.25 * strengths * random.normal(size=(6, 300))
+    weights = 0.15 * strengths * random.normal(size=(6, 300))
     X = random.poisson(np.exp(random.normal(size=(40, 6)) @ weights)).astype(float)
     params = {"likelihood": "poisson", "max_iter": 20, "tol": None, "random_state": 0}
     vae = VAETransformer(6, **params).fit(X[:, X.std(axis=0) > 0.0])

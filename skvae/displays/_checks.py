@@ -65,8 +65,13 @@ def choose_components(estimator, components, n_components):
             f"Got {components!r}."
         )
     chosen = [int(k) for k in chosen]
+    return chosen, component_names(estimator, chosen)
+
+
+def component_names(estimator, chosen):
+    """Return what the axes of components are called."""
     names = _given_names(estimator)
-    return chosen, [names.get(k, f"component {k}") for k in chosen]
+    return [names.get(k, f"component {k}") for k in chosen]
 
 
 def _given_names(estimator):

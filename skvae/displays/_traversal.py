@@ -5,7 +5,12 @@ from numbers import Integral
 import numpy as np
 
 from skvae.displays._cells import check_image_shape, draw_images
-from skvae.displays._checks import check_ax, check_count, check_decoder
+from skvae.displays._checks import (
+    check_ax,
+    check_count,
+    check_decoder,
+    component_names,
+)
 from skvae.displays._classes import COLORS
 from skvae.displays._panels import check_panels, draw_panel, panels_of
 from skvae.inspection import traversal_points
@@ -129,7 +134,7 @@ class TraversalDisplay:
         steps = {"n_steps": n_steps, "limits": limits, "train": train}
         points = [traversal_points(estimator, X, k, **steps) for k in chosen]
         values = [Z[:, k] for Z, k in zip(points, chosen, strict=True)]
-        known = np.stack(values), start[chosen], _names(estimator, chosen)
+        known = np.stack(values), start[chosen], component_names(estimator, chosen)
         decoded = estimator.inverse_transform(np.concatenate(points))
         if image_shape is not None:
             check_image_shape(image_shape, decoded.shape[1])
@@ -230,14 +235,6 @@ def _choose(components, n_components):
             f"Got {components!r}."
         )
     return [int(k) for k in chosen]
-
-
-def _names(estimator, chosen):
-    """Return the names of components."""
-    if not hasattr(estimator, "get_feature_names_out"):
-        return [f"latent {k}" for k in chosen]
-    names = estimator.get_feature_names_out()
-    return [str(names[k]) for k in chosen]
 
 
 def _usual_rows(estimator, train, decoded):
