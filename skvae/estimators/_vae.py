@@ -29,7 +29,7 @@ from skvae.table import as_cells
 LEAST_DIFFERENT = 0.5
 """Fraction of the draws of z given some cells that should differ."""
 
-IDLE = 0.25
+IDLE = 0.3
 """A component is idle if it carries less than this fraction of what the largest does,
 and no more than noise would."""
 
@@ -201,7 +201,7 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         the divergence of the variable.
     n_active_components_ : int or None
         Number of components whose KL exceeds what pure noise of this shape would give,
-        or a quarter of the largest where that does; for columns of a categorical variable
+        or 0.3 of the largest where that does; for columns of a categorical variable
         their sum. `fit` warns about the rest. None where `kl_per_component_` is.
     n_iter_ : int
         Number of epochs run.
