@@ -36,6 +36,14 @@ WIDE = RNG.normal(size=(8, 12)) * np.linspace(1, 4, 12)
 GAUSSIAN, NORMAL = Gaussian(), StandardNormal()
 
 
+def test_leading_eigenvalues_are_found_where_most_are_equal():
+    # As of the covariance of as many categories as there are rows.
+    values, vectors = axes._leading(np.eye(300) - 1 / 300, 2)
+    assert_allclose(values, 1.0)
+    assert_allclose(vectors.T @ vectors, np.eye(2), atol=1e-12)
+    assert_allclose(vectors.sum(axis=0), 0.0, atol=1e-12)
+
+
 def _rows(X, weights=None):
     weights = np.ones(len(X)) if weights is None else weights
     return Rows(as_cells(X), np.arange(len(X)), weights / weights.mean())

@@ -117,13 +117,28 @@ class Inputs:
 def _leading(symmetric: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the `n` largest eigenvalues, descending, and their eigenvectors."""
     size = len(symmetric)
-    ends = [size - n, size - 1]
     with blas_threads_for(size):
-        values, vectors = scipy.linalg.eigh(symmetric, subset_by_index=ends)
+        values, vectors = _some(symmetric, size - n)
+        if len(values) < n:
+            values, vectors = scipy.linalg.eigh(symmetric, driver="evd")
+            values, vectors = values[size - n :], vectors[:, size - n :]
     # The sign of an eigenvector is arbitrary; fixed, it does not turn with rounding.
     largest = np.abs(vectors).argmax(axis=0)
     vectors = vectors * np.where(vectors[largest, np.arange(n)] < 0, -1.0, 1.0)
     return values[::-1].clip(min=0.0), vectors[:, ::-1]
+
+
+def _some(symmetric: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return eigenvalues from one on, ascending, and their eigenvectors.
+
+    None, or too few, where thousands of values are equal: the algorithm that finds some
+    of them alone may fail then.
+    """
+    try:
+        ends = [first, len(symmetric) - 1]
+        return scipy.linalg.eigh(symmetric, subset_by_index=ends)
+    except scipy.linalg.LinAlgError:
+        return np.empty(0), np.empty((len(symmetric), 0))
 
 
 def principal_axes(model: Model, rows: Rows, n_axes: int) -> PrincipalAxes:
