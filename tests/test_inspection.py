@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -41,6 +42,13 @@ def test_report_measures_on_the_rows_it_is_given(linear):
     vae, X = linear
     report = FitReport.from_estimator(vae, X, X[:50])
     assert report.log_likelihood == pytest.approx(vae.score(X[:50]))
+
+
+def test_report_takes_sparse_rows(iris):
+    X, test = scipy.sparse.csr_matrix(iris[::2]), scipy.sparse.csr_matrix(iris[1::2])
+    vae = VAETransformer(2, max_iter=2, tol=None, random_state=0).fit(X)
+    dense = FitReport.from_estimator(vae, iris[::2], iris[1::2])
+    assert str(FitReport.from_estimator(vae, X, test)) == str(dense)
 
 
 def test_report_reads_as_a_table(linear):

@@ -12,6 +12,12 @@ from skvae.table import check_finite, read_table
 class _Reader(BaseEstimator):
     """Keeps the number and the names of columns, which all tables must share."""
 
+    def __sklearn_tags__(self) -> Any:
+        """Return tags that say that sparse rows are read, too."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
 
 class Encoder:
     """Reads tables as the first one was read.
@@ -21,7 +27,7 @@ class Encoder:
 
     Parameters
     ----------
-    table : DataFrame or array-like of shape (n_samples, n_features)
+    table : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
 
     Attributes
     ----------

@@ -20,8 +20,8 @@ class FitReport:  # numpydoc ignore=PR02
     `print` it. PCA is fitted to standardized columns of the same training rows; its
     log-likelihood is converted to the units of `X`. Neighbors are those by distance
     between standardized rows, 15 of them where there are enough rows, of at most 1,000
-    of the rows that are measured. For PCA and for distances, categories become one
-    column each, and a missing cell is at the mean of its column, with a column that
+    of the rows that are measured. For PCA and for distances, each category becomes
+    a column, and a missing cell is at the mean of its column, with a column that
     says that it is missing.
 
     Parameters
@@ -88,10 +88,10 @@ class FitReport:  # numpydoc ignore=PR02
         ----------
         estimator : VAETransformer
             A fitted estimator.
-        X : DataFrame or array-like of shape (n_samples, n_features)
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
             The rows it was fitted to.
-        X_test : DataFrame or array-like of shape (n_test_samples, n_features), \
-                default=None
+        X_test : DataFrame, array-like or sparse matrix of shape \
+                (n_test_samples, n_features), default=None
             Rows to measure on. None measures on `X`, which flatters both models.
 
         Returns
