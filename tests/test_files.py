@@ -97,6 +97,7 @@ MODELS_TO_SAVE = {
     "random state": (vae(random_state=np.random.RandomState(3)), X),
     "device": (vae(device=torch.device("cpu")), X),
     "sizes of NumPy": (vae(hidden_layer_sizes=np.array([5, np.int64(4)])), X),
+    "text of NumPy": (vae(objective=np.str_("elbo")), X),
     "linear": (vae(hidden_layer_sizes=()), X),
 }
 for name in ("iwae", "free_bits", "total_correlation", "denoising"):

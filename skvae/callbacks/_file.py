@@ -1,6 +1,5 @@
 """An estimator and the state of its fit ↔ a file."""
 
-import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,19 +7,18 @@ import numpy as np
 from skvae._sklearn import FitSupport
 from skvae.callbacks._every import due_after
 from skvae.files import ModelFileError
-from skvae.files._container import Source, write
+from skvae.files._container import Path, Source, write
+from skvae.files._layout import header_of
 from skvae.files._models import Given, NotGivenError, writer
 from skvae.files._save import (
     FORMAT,
-    _audit,
-    _in_present_format,
-    _refuse_unused,
+    audit,
+    in_present_format,
+    refuse_unused,
     versions,
 )
 from skvae.files._values import Reader
 from skvae.training import Unfinished
-
-Path = str | os.PathLike[str]
 
 
 class Cut(NamedTuple):
@@ -69,7 +67,8 @@ def write_cut(path: Path, cut: Cut, n_columns: int) -> None:
 def require_writable(estimator: Any) -> None:
     """Raise TypeError or ValueError if a file cannot hold an estimator."""
     made = writer()
-    _audit(made.encode(estimator), made.arrays)
+    node = made.encode(estimator)
+    header_of(audit(node, made.arrays), {"model": node})
 
 
 def read_cut(path: Path, encoder: Any, decoder: Any) -> Cut:
@@ -89,7 +88,7 @@ def read_cut(path: Path, encoder: Any, decoder: Any) -> Cut:
         If a network is missing, or given without need.
     """
     with Source(path) as source:
-        facts = _in_present_format(source.facts)
+        facts = in_present_format(source.facts)
         if "checkpoint" not in facts:
             raise ModelFileError(
                 "A fit can be resumed from a file of Checkpoint only. Got that of a "
@@ -98,7 +97,7 @@ def read_cut(path: Path, encoder: Any, decoder: Any) -> Cut:
         try:
             given = Given(encoder, decoder, int(facts["n_columns"]))
             value = Reader(given.kinds(), source).read(facts["checkpoint"])
-            _refuse_unused(given, facts["checkpoint"])
+            refuse_unused(given, facts["checkpoint"])
             return _checked(**value)
         except NotGivenError as error:
             text = str(error).replace("skvae.load(path,", "skvae.resume(path, X,")

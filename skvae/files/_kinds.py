@@ -4,13 +4,14 @@ import datetime
 import itertools
 import re
 import zoneinfo
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import torch
 
-from skvae.files._checks import array_of, is_of, matching, refuse
+from skvae.files._checks import MOST_TEXT, array_of, is_of, matching, refuse
 from skvae.files._layout import NAMES
 from skvae.files._tables import LAYOUT, ZONE
 from skvae.files._values import SHORT, Array, Field, Kind, Named, Plain, Reader
@@ -150,8 +151,7 @@ def _make_interval(of: list) -> Any:
 
 def _text_kind(split: Any, make: Any) -> Kind:
     """Return the kind of values that are a short text."""
-    pattern = re.compile(".*")
-    check = matching(pattern, "of")
+    check = matching(re.compile(".*", re.DOTALL), "of")
     return Kind(
         {"of": PLAIN}, lambda value: {"of": split(value)}, lambda of: make(of), check
     )
@@ -234,6 +234,7 @@ KINDS: dict[str, Kind] = {
         matching(DEVICE, "of"),
     ),
     "layout": LAYOUT,
+    "str_": _text_kind(str, np.str_),
 }
 
 EXACT = {
@@ -257,22 +258,25 @@ BY_LETTER = {"U": "text", "M": "instants", "m": "instants", "O": "objects"}
 
 def kind_of_value(value: Any) -> str | None:
     """Return the name of the kind of a value; None if it has none."""
+    choose = BY_TYPE.get(type(value))
+    if choose is not None:
+        return choose(value)
     if isinstance(value, np.ndarray):
         return _kind_of_array(value)
     if isinstance(value, np.generic):
         return "scalar" if value.dtype.newbyteorder("<") in NAMES else None
     if isinstance(value, np.dtype):
         return "dtype" if value.kind in "biufUSmM" else None
-    if isinstance(value, list) and type(value).__name__ == "list":
-        return _kind_of_list(value)
-    if isinstance(value, dict) and type(value).__name__ == "dict":
-        are_names = all(isinstance(key, str) for key in value) and "$" not in value
-        return "names" if are_names else "dict"
     if type(value).__module__.partition(".")[0] == "pandas":
         return _kind_of_pandas(value)
     is_aware = getattr(value, "tzinfo", None) is not None
     # Names of time zones would be lost.
     return None if is_aware else EXACT.get(type(value))
+
+
+def _kind_of_dict(value: dict) -> str:
+    are_names = all(isinstance(key, str) for key in value) and "$" not in value
+    return "names" if are_names else "dict"
 
 
 def _kind_of_array(array: np.ndarray) -> str | None:
@@ -287,6 +291,18 @@ def _kind_of_list(values: list) -> str:
     if len(values) < SHORT or len(types) > 1:
         return "list"
     return {float: "floats", str: "words"}.get(types.pop(), "list")
+
+
+def _kind_of_word(value: np.str_) -> str | None:
+    return "str_" if len(value) <= MOST_TEXT else None
+
+
+BY_TYPE: dict[type, Callable[[Any], str | None]] = {
+    list: _kind_of_list,
+    dict: _kind_of_dict,
+    np.str_: _kind_of_word,
+}
+"""What chooses between the kinds of a type, of which subclasses have none."""
 
 
 def _kind_of_pandas(value: Any) -> str | None:

@@ -77,7 +77,8 @@ def export_onnx(model: Any, path: str | os.PathLike, part: str = "encoder") -> N
     Examples
     --------
     >>> import tempfile
-    >>>     >>> from sklearn.datasets import load_iris
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
     >>> import skvae
     >>> X = load_iris().data
     >>> vae = skvae.VAETransformer(max_iter=5, tol=None, random_state=0).fit(X)

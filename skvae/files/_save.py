@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skvae._version import __version__
 from skvae.files._container import Path, Source, write
 from skvae.files._errors import ModelFileError
-from skvae.files._layout import Entry, header_of, little
+from skvae.files._layout import Entry, little
 from skvae.files._models import Given, NotGivenError, writer
 from skvae.files._values import Reader
 
@@ -41,7 +41,7 @@ def save(model: Any, path: Path) -> None:
     made = writer()
     try:
         node = made.encode(model)
-        _audit(node, made.arrays)
+        audit(node, made.arrays)
     except ModelFileError as error:
         raise ValueError(f"The model cannot be saved. {error} Use pickle.") from error
     facts = {
@@ -53,12 +53,12 @@ def save(model: Any, path: Path) -> None:
     write(path, made.arrays, facts)
 
 
-def _audit(node: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    """Raise ValueError if a file cannot hold these, or could not be loaded."""
+def audit(node: Any, arrays: Mapping[str, np.ndarray]) -> list[Entry]:
+    """Return what a file would have of arrays; ValueError if it could not be loaded."""
     small = {name: little(array) for name, array in arrays.items()}
     entries = {name: Entry(name, a.dtype, a.shape) for name, a in small.items()}
     Reader(Given(encoder=True, decoder=True).kinds(), _Entries(entries)).audit(node)
-    header_of(list(entries.values()), {"model": node})
+    return list(entries.values())
 
 
 class _Entries(Source):
@@ -130,7 +130,7 @@ def load(path: Path, *, encoder: Any = None, decoder: Any = None) -> Any:
     True
     """
     with Source(path) as source:
-        facts = _in_present_format(source.facts)
+        facts = in_present_format(source.facts)
         try:
             return _read(source, facts, encoder, decoder)
         except NotGivenError as error:
@@ -150,14 +150,14 @@ def _read(source: Source, facts: Facts, encoder: Any, decoder: Any) -> Any:
         raise ModelFileError("The file does not say how many columns there are.")
     given = Given(encoder, decoder, n_columns)
     model = Reader(given.kinds(), source).read(facts["model"])
-    _refuse_unused(given, facts["model"])
+    refuse_unused(given, facts["model"])
     if not hasattr(model, "save"):
         raise ModelFileError("The file has something else in place of a model.")
     check_is_fitted(model)
     return model
 
 
-def _refuse_unused(given: Given, node: Any) -> None:
+def refuse_unused(given: Given, node: Any) -> None:
     """Raise NotGivenError if a network was given that the file does not ask for."""
     text = str(node)
     for name in ("encoder", "decoder"):
@@ -168,7 +168,7 @@ def _refuse_unused(given: Given, node: Any) -> None:
             )
 
 
-def _in_present_format(facts: Facts) -> Facts:
+def in_present_format(facts: Facts) -> Facts:
     """Return the facts of a file of any known version as this version writes them."""
     number = facts.get("format")
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
