@@ -7,29 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from specs import OBJECTIVES, PRIORS
 
 from skvae import VAETransformer
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import ConvolutionalEncoder, Perceptron, ResidualPerceptron
-from skvae.objectives import (
-    ELBO,
-    IWAE,
-    MMD,
-    RAE,
-    Denoising,
-    FreeBits,
-    Neighbors,
-    NestedDropout,
-    TotalCorrelation,
-)
-from skvae.priors import (
-    CategoricalLatents,
-    Flow,
-    Mixture,
-    NoPrior,
-    StandardNormal,
-    VampPrior,
-)
+from skvae.objectives import RAE, FreeBits, TotalCorrelation
+from skvae.priors import CategoricalLatents, Flow, Mixture, NoPrior, VampPrior
 from skvae.schedules import Progress, as_weight
 from skvae.table import Batch, as_cells
 
@@ -42,27 +26,8 @@ def layers(n_in, n_out):
 
 
 KINDS = {
-    "prior": [
-        StandardNormal(),
-        Mixture(2),
-        VampPrior(5),
-        Flow(1, 8),
-        CategoricalLatents(2),
-        NoPrior(),
-    ],
-    "objective": [
-        ELBO(),
-        IWAE(2),
-        IWAE(2, gradient="doubly_reparameterized"),
-        Neighbors(n_neighbors=3, weight=1.0),
-        FreeBits(),
-        FreeBits(per="row"),
-        MMD(),
-        TotalCorrelation(),
-        NestedDropout(),
-        Denoising(),
-        RAE(),
-    ],
+    "prior": PRIORS,
+    "objective": OBJECTIVES,
     "likelihood": sorted(LIKELIHOODS),
     "encoder": [
         Perceptron((8,)),

@@ -21,6 +21,7 @@ import pytest
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
+from specs import OBJECTIVES, PRIORS
 from torch import nn
 
 import skvae
@@ -37,26 +38,20 @@ from skvae import (
 from skvae.callbacks import Checkpoint
 from skvae.files._container import read, write
 from skvae.objectives import (
-    ELBO,
     IWAE,
     MMD,
     RAE,
     Denoising,
-    FreeBits,
     Neighbors,
-    NestedDropout,
     Objective,
     Reconstruction,
-    TotalCorrelation,
 )
 from skvae.priors import (
     AggregatePosterior,
     CategoricalLatents,
-    Flow,
     Mixture,
     NoPrior,
     Prior,
-    StandardNormal,
     VampPrior,
 )
 from skvae.schedules import GECO, Constant, ControlVAE, StallDecay, WarmUp
@@ -168,32 +163,16 @@ def assert_resumed(whole, path, rows=X, sample_weight=None, **given):
 
 # Every kind of fit
 
+NEEDED = {CategoricalLatents: {"n_components": 4}, NoPrior: {"objective": RAE()}}
+"""What goes with a prior."""
+
 OF_PRIORS = [
-    {"prior": StandardNormal()},
-    {"prior": Mixture(2)},
-    {"prior": VampPrior(5)},
-    {"prior": Flow(1, 8)},
-    {"prior": CategoricalLatents(2), "n_components": 4},
-    {"prior": NoPrior(), "objective": RAE()},
+    *({"prior": prior, **NEEDED.get(type(prior), {})} for prior in PRIORS),
     {"sampler": Mixture()},
     {"sampler": AggregatePosterior()},
 ]
-OF_OBJECTIVES = [
-    {"objective": objective}
-    for objective in (
-        ELBO(),
-        IWAE(2),
-        IWAE(2, gradient="doubly_reparameterized"),
-        Neighbors(n_neighbors=3, weight=1.0),
-        FreeBits(),
-        FreeBits(per="row"),
-        MMD(),
-        TotalCorrelation(),
-        NestedDropout(),
-        Denoising(),
-        Neighbors(Denoising(IWAE(2)), n_neighbors=3, weight=MMD().weight),
-    )
-]
+NESTED = Neighbors(Denoising(IWAE(2)), n_neighbors=3, weight=MMD().weight)
+OF_OBJECTIVES = [{"objective": o} for o in [*OBJECTIVES[:-1], NESTED]]
 OTHERS = [
     {"cls": AutoencoderTransformer},
     {"sampler": "auto"},

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skvae.table import is_missing
+
 COLORS = np.array(
     "#3f90da #ffa90e #bd1f01 #94a4a2 #832db6 "
     "#a96b59 #e76300 #b9ac70 #717581 #92dadd".split()
@@ -68,11 +70,12 @@ def classes_of(y: Any, cmap: Any = None) -> Classes | None:
         Colors of the classes; by default distinct ones, or a sequence where the classes
         are ordered.
     """
-    labels, is_ordered = np.asarray(y), bool(getattr(_dtype(y), "ordered", False))
-    is_missing = np.array([_is_missing(label) for label in labels.tolist()], bool)
-    known = labels[~is_missing]
+    labels, dtype = np.asarray(y), getattr(y, "dtype", None)
+    are_missing = np.array([is_missing(label) for label in labels.tolist()], bool)
+    known = labels[~are_missing]
+    is_ordered = bool(getattr(dtype, "ordered", False))
     if is_ordered:
-        values = [v for v in _dtype(y).categories if (known == v).any()]
+        values = [v for v in y.dtype.categories if (known == v).any()]
     elif (found := _values(known)) is not None:
         values = found
     else:
@@ -81,17 +84,13 @@ def classes_of(y: Any, cmap: Any = None) -> Classes | None:
     codes = np.array(
         [
             len(values) if missing else places[label]
-            for label, missing in zip(labels.tolist(), is_missing, strict=True)
+            for label, missing in zip(labels.tolist(), are_missing, strict=True)
         ],
         dtype=int,
     )
     names = [_name(value) for value in values]
-    codes, names = _named(codes, names, is_missing)
+    codes, names = _named(codes, names, are_missing)
     return Classes(codes, names, _colors(names, len(values), is_ordered, cmap))
-
-
-def _dtype(y: Any) -> Any:
-    return getattr(y, "dtype", None)
 
 
 def measured(y: Any) -> np.ndarray | None:
@@ -105,16 +104,11 @@ def measured(y: Any) -> np.ndarray | None:
         numbers = days / np.timedelta64(1, "D")
         return np.where(np.isnat(labels), np.nan, numbers)
     if labels.dtype.kind == "O":
-        known = [v for v in labels.tolist() if not _is_missing(v)]
+        known = [v for v in labels.tolist() if not is_missing(v)]
         if not known or not all(isinstance(v, Real) for v in known):
             return None
-        return np.array([np.nan if _is_missing(v) else v for v in labels], float)
+        return np.array([np.nan if is_missing(v) else v for v in labels], float)
     return labels if labels.dtype.kind in "biuf" else None
-
-
-def _is_missing(label: Any) -> bool:
-    """Return whether a label is None, NaN, NaT or pandas' NA."""
-    return label is None or str(label) in ("<NA>", "NaT") or bool(label != label)
 
 
 def _values(known: np.ndarray) -> Sequence[Any] | None:
@@ -126,9 +120,8 @@ def _values(known: np.ndarray) -> Sequence[Any] | None:
         return None
     values = np.unique(numbers)
     whole = np.isfinite(values).all() and np.array_equal(values, values.round())
-    return (
-        sorted(set(known.tolist())) if len(values) <= MOST_CLASSES and whole else None
-    )
+    are_few = len(values) <= MOST_CLASSES and whole
+    return sorted(set(known.tolist())) if are_few else None
 
 
 def _natural(label: Any) -> tuple[list[Any], str]:
@@ -140,27 +133,25 @@ def _natural(label: Any) -> tuple[list[Any], str]:
 def _name(value: Any) -> str:
     """Return the name of a class in the legend; a whole number has no decimals."""
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    return (
-        text
-        if len(text) <= LONGEST
-        else f"{text[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
-    )
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _named(
-    codes: np.ndarray, names: list[str], is_missing: np.ndarray
+    codes: np.ndarray, names: list[str], are_missing: np.ndarray
 ) -> tuple[np.ndarray, list[str]]:
     """Return codes and names with the rarest classes and missing labels at the end."""
     n_others = len(names) - MOST_CLASSES + 1
     if n_others > 1:
-        counts = np.bincount(codes[~is_missing], minlength=len(names))
+        counts = np.bincount(codes[~are_missing], minlength=len(names))
         kept = np.sort(np.argsort(-counts, kind="stable")[: MOST_CLASSES - 1])
         places = np.full(len(names) + 1, len(kept))
         places[kept] = np.arange(len(kept))
         codes = places[codes]
         names = [*(names[k] for k in kept), f"{n_others} others"]
-    if is_missing.any():
-        codes = np.where(is_missing, len(names), codes)
+    if are_missing.any():
+        codes = np.where(are_missing, len(names), codes)
         names = [*names, MISSING]
     return codes, names
 

@@ -113,14 +113,13 @@ class LatentDisplay:
         display : LatentDisplay
             This display.
         """
-        kwargs = dict(kwargs)
-        y = classes = None
+        values = classes = None
         if self.y is not None:
             check_consistent_length(self.latent, self.y)
             y = column_or_1d(self.y)
             given = self.y if hasattr(self.y, "dtype") else y
             classes = classes_of(given, kwargs.get("cmap"))
-            y = measured(given) if classes is None else y
+            values = measured(given) if classes is None else None
         if classes is not None:
             kwargs.pop("cmap", None)
         self.ax_ = check_ax(ax)
@@ -129,10 +128,10 @@ class LatentDisplay:
         self.ax_.set_xlabel(self.names[0])
         if self.latent.shape[1] == 2:
             self.ax_.set_ylabel(self.names[1])
-            self._scatter(self.latent[:, 1], y, classes, kwargs)
-        elif y is not None and classes is None:
+            self._scatter(self.latent[:, 1], values, classes, kwargs)
+        elif values is not None:
             self.ax_.set_ylabel(self._name_of_y() or "y")
-            self._scatter(y, None, None, kwargs)
+            self._scatter(values, None, None, kwargs)
         else:
             self.ax_.set_ylabel("number of rows")
             self._histogram(classes, kwargs)
@@ -142,19 +141,19 @@ class LatentDisplay:
         name = getattr(self.y, "name", None)
         return None if name is None else str(name)
 
-    def _scatter(self, vertical, y, classes, kwargs):
+    def _scatter(self, vertical, values, classes, kwargs):
         # Many rows need small points, or those drawn last hide the others.
         n_rows = len(vertical)
         size = np.clip(20_000 / max(n_rows, 1), 2, 30)
-        style = {"s": size, "linewidths": 0, "c": COLORS[:1] if y is None else y}
+        style = {"s": size, "linewidths": 0, "c": COLORS[:1]}
         points = np.column_stack((self.latent[:, 0], vertical))
         if classes is not None:
             self._add_legend(classes)
             style["c"] = classes.colors[classes.codes]
-        elif y is not None:
+        elif values is not None:
             # A missing value has no color, but a place.
-            style |= {"cmap": _with_gray(kwargs.pop("cmap", None))}
-            style |= {"plotnonfinite": True}
+            cmap = _with_gray(kwargs.pop("cmap", None))
+            style |= {"c": values, "cmap": cmap, "plotnonfinite": True}
         style |= kwargs
         if classes is not None:
             order = classes.order()
@@ -162,7 +161,7 @@ class LatentDisplay:
             style = {name: _ordered(value, order) for name, value in style.items()}
         self.scatter_ = self.ax_.scatter(*points.T, **style)
         self._set_limits(points)
-        if y is not None and classes is None:
+        if values is not None:
             self.colorbar_ = self.figure_.colorbar(
                 self.scatter_, ax=self.ax_, label=self._name_of_y()
             )

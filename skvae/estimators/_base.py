@@ -260,8 +260,9 @@ class LatentTransformer(
         k, size = objective.neighborhood, settings["batch_size"]
         neighbors = neighbors_of(model.cpu(), k, train, held_out, shown)
         model.to(device)
-        plan = self._plan(settings, objective, beta, fitted["_seed"], rows, train)
-        plan = plan._replace(columns=known.layout.fingerprint())
+        plan = self._plan(
+            settings, objective, beta, fitted["_seed"], known, rows, train
+        )
         per_row = model.work * objective.n_draws
         threads_for(size * per_row, len(train) * settings["max_iter"] * per_row)
         training = Training(
@@ -282,7 +283,7 @@ class LatentTransformer(
         fitted |= self._said_of_loss(objective, beta)
         self._train(training, X, rows, fitted, owner)
 
-    def _plan(self, settings, objective, beta, seed, *rows):
+    def _plan(self, settings, objective, beta, seed, known, *rows):
         weights = {**objective.weights(), "kl": as_weight(beta)}
         return Plan(
             objective=objective,
@@ -295,6 +296,7 @@ class LatentTransformer(
             seed=seed,
             hidden_fraction=settings["hidden_fraction"],
             rows=tuple(some.fingerprint() for some in rows),
+            columns=known.layout.fingerprint(),
             max_time=self.max_time,
         )
 

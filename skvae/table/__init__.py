@@ -15,6 +15,7 @@ from skvae.table._frames import Layout as Layout
 from skvae.table._frames import with_columns as with_columns
 from skvae.table._hashes import content_hashes as content_hashes
 from skvae.table._kinds import Column as Column
+from skvae.table._kinds import is_missing as is_missing
 from skvae.table._kinds import is_whole as is_whole
 from skvae.table._kinds import values as values_of  # noqa: F401
 from skvae.table._libraries import library_of as library_of
