@@ -158,15 +158,30 @@ def canonical_rows(cells: Cells, weights: np.ndarray) -> Rows:
     weights = np.ldexp(weights, -np.frexp(weights.max())[1])
     present = np.flatnonzero(weights)
     weights = weights[present]
+    order, starts = _by_content(cells, present, weights)
+    merged = np.add.reduceat(weights[order], starts)
+    merged /= merged.mean()
+    return Rows(cells, present[order[starts]], merged)
+
+
+def _by_content(
+    cells: Cells, present: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the canonical order of the rows, and where in it another row begins."""
     position = position_hashes(cells, present if len(present) < len(cells) else None)
     order = np.argsort(position)
-    same = np.diff(position[order]) == 0
+    differs = _changes(position, order)
     # Rows too close to be distinguished by position are ordered by content.
-    close = order[np.r_[False, same] | np.r_[same, False]]
-    content = np.zeros_like(position)
-    content[close] = content_hashes(cells, present[close])
-    order = np.lexsort((weights, content, position))
-    differs = (np.diff(position[order]) != 0) | (np.diff(content[order]) != 0)
-    starts = np.flatnonzero(np.r_[True, differs])
-    merged = np.add.reduceat(weights[order], starts)
-    return Rows(cells, present[order[starts]], merged / merged.mean())
+    close = order[~(differs & np.r_[differs[1:], True])]
+    if len(close):
+        content = np.zeros_like(position)
+        content[close] = content_hashes(cells, present[close])
+        order = np.lexsort((weights, content, position))
+        differs = _changes(position, order) | _changes(content, order)
+    return order, np.flatnonzero(differs)
+
+
+def _changes(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return where ordered values differ from the one before; the first does."""
+    ordered = values[order]
+    return np.r_[True, ordered[1:] != ordered[:-1]]

@@ -18,6 +18,9 @@ N_VALIDATION_LOSSES = 512
 N_DENSITY_DRAWS = 16
 """Draws per row of the bound by which held-out densities are compared."""
 
+DENSITY_VALUES = 1 << 19
+"""Most values of a layer, for draws of some rows, at a time: 2 MB."""
+
 
 class Validation:
     """Checks a model on some rows, with the same draws at every call.
@@ -91,7 +94,9 @@ class Validation:
 
     def _density(self, chunk: int, batch: Batch) -> Tensor:
         noise = self._noise(chunk, batch, N_DENSITY_DRAWS)
-        return importance_bound(self.model, batch, noise)
+        most = max(1, DENSITY_VALUES // (N_DENSITY_DRAWS * self.model.width))
+        pieces = zip(batch.split(most), noise.split(most, dim=1), strict=True)
+        return torch.cat([importance_bound(self.model, *piece) for piece in pieces])
 
     def _noise(self, chunk: int, batch: Batch, n_draws: int) -> Tensor:
         device = batch.x.device
