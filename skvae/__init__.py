@@ -4,6 +4,7 @@ from skvae._version import __version__
 from skvae.callbacks import resume
 from skvae.displays import (
     LatentDisplay,
+    LoadingsDisplay,
     LossCurveDisplay,
     ManifoldDisplay,
     ReconstructionDisplay,
@@ -23,6 +24,7 @@ __all__ = [
     "AutoencoderTransformer",
     "FitReport",
     "LatentDisplay",
+    "LoadingsDisplay",
     "LossCurveDisplay",
     "ManifoldDisplay",
     "ModelFileError",

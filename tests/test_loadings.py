@@ -11,12 +11,15 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skvae import AutoencoderTransformer, VAETransformer
+from skvae import AutoencoderTransformer, LoadingsDisplay, VAETransformer
 from skvae.estimators._apply import decode
 from skvae.inspection import loadings
 from skvae.priors import CategoricalLatents
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*components carry nothing")
+pytestmark = [
+    pytest.mark.usefixtures("no_screen"),
+    pytest.mark.filterwarnings("ignore:.*components carry nothing"),
+]
 
 QUICK = {"max_iter": 2, "tol": None, "random_state": 0}
 
@@ -205,3 +208,75 @@ def test_columns_constant_in_the_rows_and_units_of_any_size_have_finite_loadings
     assert_allclose(loadings(vae, X).standardized, expected, rtol=1e-6)
     X[:, 2] = 1.5
     assert_array_equal(loadings(vae, X).standardized[:, 2], 0.0)
+
+
+# Pictures
+
+
+def test_bars_are_the_loadings_the_largest_first(mixed):
+    vae, frame = mixed
+    display = LoadingsDisplay.from_estimator(vae, frame)
+    found = loadings(vae, frame).standardized.iloc[0]
+    expected = found.reindex(found.abs().sort_values(ascending=False).index)
+    (bars,) = display.bars_
+    assert_allclose([bar.get_width() for bar in bars], expected)
+    axes = display.axes_[0]
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert set(labels) == set(found.index)
+    assert_allclose(found[labels].abs(), expected.abs())
+    assert axes.get_title() == "component 0"
+    assert "more" not in axes.get_xlabel()
+
+
+def test_the_figure_says_what_it_leaves_out():
+    values = np.arange(40.0).reshape(2, 20) / -100.0
+    names = [f"a column with a long name {j}" for j in range(20)]
+    display = LoadingsDisplay(values, names, ["one", "two"]).plot()
+    first, second = (axes.get_xlabel().splitlines()[1] for axes in display.axes_)
+    assert first == "5 more columns, none above 0.04"
+    assert second == "5 more columns, none above 0.24"
+    display.plot(n_columns=19)
+    assert display.axes_[0].get_xlabel().endswith("\n1 more column, none above 0")
+    heat = LoadingsDisplay(values, names, ["one", "two"]).plot(
+        kind="heatmap", n_columns=12
+    )
+    assert heat.axes_[0].get_xlabel().endswith("\n8 more columns, none above 0.27")
+    assert all(len(t.get_text()) <= 24 for t in heat.axes_[0].get_yticklabels())
+
+
+def test_many_components_are_a_heat_map(iris):
+    model = AutoencoderTransformer(5, **QUICK).fit(iris)
+    display = LoadingsDisplay.from_estimator(model, iris)
+    assert display.bars_ is None
+    values = loadings(model, iris).standardized
+    drawn = display.images_[0].get_array()
+    assert drawn.shape == (4, 5)
+    labels = [text.get_text() for text in display.axes_[0].get_yticklabels()]
+    order = [int(label.removeprefix("column ")) for label in labels]
+    assert_allclose(drawn, values[:, order].T)
+    of = np.abs(drawn).argmax(axis=1)
+    assert_array_equal(of, np.sort(of))
+    assert display.images_[0].get_clim()[1] == np.abs(values).max()
+    some = LoadingsDisplay.from_estimator(model, iris, components=[3, 1])
+    assert [axes.get_title() for axes in some.axes_] == ["component 3", "component 1"]
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (1, 1, 3)])
+def test_loadings_of_images_are_images(iris, shape):
+    X = iris[:, : np.prod(shape)]
+    vae = VAETransformer(1, **QUICK).fit(X)
+    display = LoadingsDisplay.from_estimator(vae, X, image_shape=shape)
+    expected = loadings(vae, X).standardized[0].reshape(shape)
+    expected = expected.mean(axis=2) if len(shape) == 3 else expected
+    assert_allclose(display.images_[0].get_array(), expected)
+    with pytest.raises(ValueError, match="image_shape must hold as many"):
+        LoadingsDisplay.from_estimator(vae, X, image_shape=(3, 3))
+
+
+def test_loadings_display_refuses_what_it_cannot_draw():
+    display = LoadingsDisplay(np.zeros((1, 2)), ["a", "b"], ["one"])
+    with pytest.raises(ValueError, match="kind must be"):
+        display.plot(kind="pie")
+    with pytest.raises(ValueError, match="n_columns must be"):
+        display.plot(n_columns=0)
+    assert display.plot().axes_[0].get_xlim() == (-1.05, 1.05)

@@ -48,6 +48,12 @@ class Loadings:  # numpydoc ignore=PR02
     names: list[str]
     columns: np.ndarray
 
+    @property
+    def array(self) -> np.ndarray:
+        """`standardized` as an array, whatever it is."""
+        matrix = np.asarray(self.standardized)[:, -len(self.names) :]
+        return matrix.astype(np.float64)
+
 
 def loadings(estimator: Any, X: Any) -> Loadings:
     r"""Measure how columns change with each component, on average over rows.
