@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skvae import AutoencoderTransformer, LoadingsDisplay, VAETransformer
+from skvae import AutoencoderTransformer, LatentDisplay, LoadingsDisplay, VAETransformer
 from skvae.estimators._apply import decode
 from skvae.inspection import loadings
 from skvae.priors import CategoricalLatents
@@ -280,3 +280,53 @@ def test_loadings_display_refuses_what_it_cannot_draw():
     with pytest.raises(ValueError, match="n_columns must be"):
         display.plot(n_columns=0)
     assert display.plot().axes_[0].get_xlim() == (-1.05, 1.05)
+
+
+# Arrows in a map
+
+
+@pytest.fixture(scope="module")
+def biplot(digits):
+    X = digits[:200, 16:32]
+    return linear(VAETransformer, X, 3), X
+
+
+def test_arrows_point_to_where_columns_grow(biplot):
+    vae, X = biplot
+    options = {"components": (2, 0), "n_arrows": 3}
+    display = LatentDisplay.from_estimator(vae, X, **options)
+    found = loadings(vae, X).standardized[[2, 0]]
+    most = np.argsort(-np.linalg.norm(found, axis=0))[:3]
+    assert [t.get_text() for t in display.arrow_names_] == [f"column {j}" for j in most]
+    to_data = display.ax_.transAxes + display.ax_.transData.inverted()
+    ends = [to_data.transform([a.xy, a.xyann]) for a in display.arrows_]
+    steps = np.array([tip - middle for tip, middle in ends])
+    # The prior is standard normal: the unit of z is that of the loadings.
+    expected = found[:, most].T
+    size = np.linalg.norm(steps) / np.linalg.norm(expected)
+    assert_allclose(steps, size * expected, atol=0.02 * np.abs(steps).max())
+    Z = vae.transform(X)[:, [2, 0]]
+    assert_allclose(ends[0][1], np.median(Z, axis=0), atol=1e-6)
+
+
+def test_names_of_arrows_lie_apart_and_within_the_axes(biplot):
+    display = LatentDisplay.from_estimator(*biplot, n_arrows=16)
+    boxes = [name.get_window_extent() for name in display.arrow_names_]
+    frame = display.ax_.get_window_extent()
+    assert len(boxes) > 12
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
+        assert frame.x0 < box.x0
+        assert box.x1 < frame.x1
+    tips = np.array([arrow.xy for arrow in display.arrows_])
+    assert tips.min() > 0.0
+    assert tips.max() < 1.0
+
+
+def test_a_map_has_no_arrows_unless_asked_and_refuses_what_it_cannot_show(biplot, iris):
+    vae, X = biplot
+    assert LatentDisplay.from_estimator(vae, X).arrows_ == []
+    with pytest.raises(ValueError, match="requires two components"):
+        LatentDisplay.from_estimator(vae, X, components=1, n_arrows=2)
+    with pytest.raises(TypeError, match="Got PCA"):
+        LatentDisplay.from_estimator(PCA(2).fit(iris), iris, n_arrows=2)
