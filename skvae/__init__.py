@@ -3,6 +3,7 @@
 from skvae._version import __version__
 from skvae.callbacks import resume
 from skvae.displays import (
+    ComponentsDisplay,
     LatentDisplay,
     LoadingsDisplay,
     LossCurveDisplay,
@@ -22,6 +23,7 @@ from skvae.inspection import FitReport
 
 __all__ = [
     "AutoencoderTransformer",
+    "ComponentsDisplay",
     "FitReport",
     "LatentDisplay",
     "LoadingsDisplay",

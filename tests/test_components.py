@@ -8,13 +8,17 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.model_selection import KFold, cross_val_score
 from sklearn.preprocessing import StandardScaler
 
 import skvae
-from skvae import AutoencoderTransformer, VAETransformer
+from skvae import AutoencoderTransformer, ComponentsDisplay, VAETransformer
 from skvae.inspection import cumulative_r2
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*components carry nothing")
+pytestmark = [
+    pytest.mark.usefixtures("no_screen"),
+    pytest.mark.filterwarnings("ignore:.*components carry nothing"),
+]
 
 QUICK = {"max_iter": 2, "tol": None, "random_state": 0}
 
@@ -103,3 +107,59 @@ def test_a_file_of_before_says_what_to_do():
     assert not hasattr(vae, "predict")
     with pytest.raises(AttributeError, match="no attribute 'explained_var"):
         _ = VAETransformer().explained_variance_ratio_
+
+
+# Pictures
+
+
+def test_display_draws_what_components_carry_and_explain(vae, iris):
+    display = ComponentsDisplay.from_estimator(vae, iris[::2], iris[1::2])
+    heights = [bar.get_height() for bar in display.bars_]
+    assert_allclose(heights, vae.kl_per_component_)
+    for name, rows in (("r2", iris[::2]), ("r2_test", iris[1::2])):
+        k, drawn = display.lines_[name].get_data()
+        assert_array_equal(k, [1, 2, 3])
+        assert_allclose(drawn, cumulative_r2(vae, rows))
+    said = display.axes_[0].get_title()
+    assert said == f"{vae.n_active_components_} of 3 carry more than noise"
+    grays = [bar.get_facecolor()[:3] for bar in display.bars_]
+    assert len(set(grays)) == 1 + (vae.n_active_components_ < 3)
+
+
+def test_display_of_an_autoencoder_has_what_it_knows(iris):
+    model = AutoencoderTransformer(2, **QUICK).fit(iris)
+    display = ComponentsDisplay.from_estimator(model, iris)
+    heights = [bar.get_height() for bar in display.bars_]
+    assert_allclose(heights, model.importance_per_component_)
+    assert len(display.axes_) == 2
+
+
+def test_a_prior_without_divergences_leaves_a_panel_out(iris):
+    vae = VAETransformer(2, prior="vamp", **QUICK).fit(iris)
+    display = ComponentsDisplay.from_estimator(vae, iris)
+    assert display.bars_ is None
+    assert len(display.axes_) == 1
+
+
+def test_scores_are_those_of_held_out_rows_in_shuffled_folds(iris):
+    options = {"early_stopping": False, "hidden_layer_sizes": (), **QUICK}
+    vae = VAETransformer(1, **options).fit(iris)
+    display = ComponentsDisplay.from_estimator(vae, iris, n_components=[2, 1])
+    folds = KFold(3, shuffle=True, random_state=0)
+    expected = [
+        cross_val_score(VAETransformer(k, **options), iris, cv=folds).mean()
+        for k in (1, 2)
+    ]
+    assert_array_equal(display.lines_["scores"].get_xdata(), [1, 2])
+    assert_allclose(display.lines_["scores"].get_ydata(), expected)
+    assert vae.n_components_ == 1
+
+
+def test_the_least_number_within_the_error_of_the_best_is_as_good():
+    # Differences from the best, 4: 10 and more; 0.1 with error 0.115; none.
+    scores = {4: [0.0, -10.0, -20.0], 2: [-0.3, -10.0, -20.0], 1: [-11, -20, -31]}
+    display = ComponentsDisplay([0.5], scores=scores).plot()
+    assert display.axes_[-1].get_title() == "2 as good as 4, the best"
+    scores[2] = [-0.3, -10.3, -20.3]
+    display = ComponentsDisplay([0.5], scores=scores).plot()
+    assert display.axes_[-1].get_title() == "best: 4"
