@@ -142,17 +142,14 @@ def test_a_prior_without_divergences_leaves_a_panel_out(iris):
 
 
 def test_scores_are_those_of_held_out_rows_in_shuffled_folds(iris):
-    options = {"early_stopping": False, "hidden_layer_sizes": (), **QUICK}
-    vae = VAETransformer(1, **options).fit(iris)
-    display = ComponentsDisplay.from_estimator(vae, iris, n_components=[2, 1])
-    folds = KFold(3, shuffle=True, random_state=0)
-    expected = [
-        cross_val_score(VAETransformer(k, **options), iris, cv=folds).mean()
-        for k in (1, 2)
-    ]
+    model = AutoencoderTransformer(1, hidden_layer_sizes=(), **QUICK).fit(iris)
+    display = ComponentsDisplay.from_estimator(model, iris, n_components=[2, 1])
+    options = {"cv": KFold(3, shuffle=True, random_state=0)}
+    models = [clone(model).set_params(n_components=k) for k in (1, 2)]
+    expected = [cross_val_score(m, iris, **options).mean() for m in models]
     assert_array_equal(display.lines_["scores"].get_xdata(), [1, 2])
     assert_allclose(display.lines_["scores"].get_ydata(), expected)
-    assert vae.n_components_ == 1
+    assert model.n_components_ == 1
 
 
 def test_the_least_number_within_the_error_of_the_best_is_as_good():

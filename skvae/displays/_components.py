@@ -1,5 +1,7 @@
 """How many components a model needs: what each carries and what they explain."""
 
+import warnings
+
 import numpy as np
 from sklearn.base import clone
 
@@ -214,4 +216,8 @@ def _scores(estimator, X, n_components, cv):
     cv = KFold(N_FOLDS, shuffle=True, random_state=0) if cv is None else cv
     numbers = [int(k) for k in np.ravel(n_components)]
     models = {k: clone(estimator).set_params(n_components=k) for k in numbers}
-    return {k: cross_val_score(model, X, cv=cv) for k, model in models.items()}
+    options = {"cv": cv, "error_score": "raise"}
+    with warnings.catch_warnings():
+        # Too many components are there on purpose.
+        warnings.filterwarnings("ignore", ".*components carry nothing")
+        return {k: cross_val_score(m, X, **options) for k, m in models.items()}
