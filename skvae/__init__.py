@@ -3,7 +3,9 @@
 from skvae._version import __version__
 from skvae.callbacks import resume
 from skvae.displays import (
+    ComponentsDisplay,
     LatentDisplay,
+    LoadingsDisplay,
     LossCurveDisplay,
     ManifoldDisplay,
     ReconstructionDisplay,
@@ -21,8 +23,10 @@ from skvae.inspection import FitReport
 
 __all__ = [
     "AutoencoderTransformer",
+    "ComponentsDisplay",
     "FitReport",
     "LatentDisplay",
+    "LoadingsDisplay",
     "LossCurveDisplay",
     "ManifoldDisplay",
     "ModelFileError",

@@ -22,6 +22,7 @@ import scipy.sparse
 import torch
 from sklearn.datasets import load_digits, load_iris
 
+from skvae import VAETransformer
 from skvae._model import Architecture
 from skvae.likelihoods import (
     Bernoulli,
@@ -209,6 +210,16 @@ LIKELIHOOD_CASES = [
 def case(request):
     """Every likelihood, and a mixture of all. A new likelihood is one line above."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def every_kind():
+    """A model of a mixture of all likelihoods, and the rows that it was fitted to."""
+    options = {"hidden_layer_sizes": (4,), "early_stopping": False, "max_iter": 2}
+    vae = VAETransformer(likelihood=Columns(ALL), random_state=0, tol=None, **options)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*components carry nothing")
+        return vae.fit(MIXED), MIXED
 
 
 class Small:

@@ -6,14 +6,18 @@ setting is changed. matplotlib is imported only when something is drawn.
 """
 
 from skvae.displays._comparison import RowComparisonDisplay
+from skvae.displays._components import ComponentsDisplay
 from skvae.displays._latent import LatentDisplay
+from skvae.displays._loadings import LoadingsDisplay
 from skvae.displays._losses import LossCurveDisplay
 from skvae.displays._manifold import ManifoldDisplay
 from skvae.displays._reconstruction import ReconstructionDisplay
 from skvae.displays._traversal import TraversalDisplay
 
 __all__ = [
+    "ComponentsDisplay",
     "LatentDisplay",
+    "LoadingsDisplay",
     "LossCurveDisplay",
     "ManifoldDisplay",
     "ReconstructionDisplay",

@@ -11,6 +11,9 @@ from skvae.displays._cells import check_image_shape
 LATENT_NAMES = ("component 0", "component 1")
 """What the axes of a latent space are called if nothing else is said."""
 
+LONGEST = 24
+"""Characters of the name of a column, at most."""
+
 
 def dense(rows):
     """Return the rows that an estimator gave, in whatever container, as an array."""
@@ -68,6 +71,21 @@ def choose_components(estimator, components, n_components):
     return chosen, component_names(estimator, chosen)
 
 
+def choose_some(components, n_components, most):
+    """Return the indices of the components to draw; None: so many at most."""
+    if components is None:
+        return list(range(min(n_components, most)))
+    chosen = list(np.atleast_1d(np.asarray(components, dtype=object)))
+    valid = all(isinstance(k, Integral) and 0 <= k < n_components for k in chosen)
+    if not chosen or not valid or len(set(chosen)) < len(chosen):
+        raise ValueError(
+            "components must be one index, or several different ones, from 0 to "
+            f"{n_components - 1}: the estimator has {n_components}. "
+            f"Got {components!r}."
+        )
+    return [int(k) for k in chosen]
+
+
 def component_names(estimator, chosen):
     """Return what the axes of components are called."""
     names = _given_names(estimator)
@@ -85,6 +103,15 @@ def _given_names(estimator):
     stems = {name.removesuffix(str(k)) for k, name in names.items()}
     is_numbered = len(stems) == 1 and not stems & set(names.values())
     return {} if is_numbered else names
+
+
+def shortened(name):
+    """Return a name that is not too long to stand beside a picture."""
+    return (
+        name
+        if len(name) <= LONGEST
+        else f"{name[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+    )
 
 
 def check_count(name, value):

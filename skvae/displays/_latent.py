@@ -4,8 +4,16 @@ import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from skvae.displays._checks import LATENT_NAMES, check_ax, choose_components, dense
+from skvae.displays._arrows import Arrows
+from skvae.displays._checks import (
+    LATENT_NAMES,
+    check_ax,
+    check_count,
+    choose_components,
+    dense,
+)
 from skvae.displays._classes import COLORS, GRAY, classes_of, measured
+from skvae.inspection import loadings
 
 FAR = 15.0
 """Distance from the quartiles, in distances between these, of rows left outside."""
@@ -33,6 +41,8 @@ class LatentDisplay:
         Labels or values to color by.
     names : sequence of str, default=("component 0", "component 1")
         The axis labels.
+    arrows : Arrows, default=None
+        Where columns grow, as `from_estimator` finds it.
 
     Attributes
     ----------
@@ -44,10 +54,15 @@ class LatentDisplay:
         The legend of the classes, whose title is the name of `y`, if it has one.
     colorbar_ : matplotlib Colorbar or None
         The colorbar of a continuous `y`.
+    arrows_ : list of matplotlib Annotation
+        The arrows.
+    arrow_names_ : list of matplotlib Text
+        Their names.
 
     See Also
     --------
     ManifoldDisplay : The latent space, decoded on a grid.
+    LoadingsDisplay : What the arrows show, as bars.
 
     Examples
     --------
@@ -60,14 +75,15 @@ class LatentDisplay:
     'component 0'
     """
 
-    def __init__(self, latent, *, y=None, names=LATENT_NAMES):
+    def __init__(self, latent, *, y=None, names=LATENT_NAMES, arrows=None):
         self.latent = latent
         self.y = y
         self.names = names
+        self.arrows = arrows
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y=None, *, components=(0, 1), ax=None, **kwargs
+        cls, estimator, X, y=None, *, components=(0, 1), n_arrows=0, ax=None, **kwargs
     ):
         """Transform `X` and draw the result.
 
@@ -82,6 +98,12 @@ class LatentDisplay:
         components : int or tuple of one or two int, default=(0, 1)
             The components to draw, the horizontal axis first. For a transformer of
             one component the default means that component.
+        n_arrows : int, default=0
+            Columns to show as arrows (a biplot), those that change most with the two
+            components, from the middle of the rows to where the column is greater: on
+            average, since a column need not grow in one direction. Their lengths are to
+            each other as the changes; see :func:`skvae.inspection.loadings`, which says
+            what estimators have them. Up to 8 can be read.
         ax : matplotlib Axes, default=None
             Where to draw; a new figure by default.
         **kwargs : dict
@@ -95,7 +117,12 @@ class LatentDisplay:
         check_is_fitted(estimator)
         latent = dense(estimator.transform(X))
         chosen, names = choose_components(estimator, components, latent.shape[1])
-        return cls(latent[:, chosen], y=y, names=names).plot(ax, **kwargs)
+        arrows = None
+        if n_arrows:
+            check_count("n_arrows", n_arrows)
+            arrows = Arrows.of(loadings(estimator, X), chosen, n_arrows)
+        display = cls(latent[:, chosen], y=y, names=names, arrows=arrows)
+        return display.plot(ax, **kwargs)
 
     def plot(self, ax=None, **kwargs):
         """Draw the latent coordinates.
@@ -125,10 +152,12 @@ class LatentDisplay:
         self.ax_ = check_ax(ax)
         self.figure_ = self.ax_.figure
         self.scatter_ = self.legend_ = self.colorbar_ = None
+        self.arrows_, self.arrow_names_ = [], []
         self.ax_.set_xlabel(self.names[0])
         if self.latent.shape[1] == 2:
             self.ax_.set_ylabel(self.names[1])
             self._scatter(self.latent[:, 1], values, classes, kwargs)
+            self._draw_arrows()
         elif values is not None:
             self.ax_.set_ylabel(self._name_of_y() or "y")
             self._scatter(values, None, None, kwargs)
@@ -183,6 +212,12 @@ class LatentDisplay:
             text = f"{n_far} row{'s' * (n_far > 1)} outside of the axes"
             self.ax_.set_title(text, fontsize="small", loc="right")
         return near
+
+    def _draw_arrows(self):
+        if self.arrows is not None:
+            near = self.latent[~_are_far(self.latent)]
+            drawn = self.arrows.draw(self.ax_, np.median(near, axis=0))
+            self.arrows_, self.arrow_names_ = drawn
 
     def _histogram(self, classes, kwargs):
         latent = self.latent[:, 0]

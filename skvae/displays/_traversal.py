@@ -1,7 +1,5 @@
 """Rows as they are decoded while one component of z changes."""
 
-from numbers import Integral
-
 import numpy as np
 
 from skvae.displays._cells import check_image_shape, draw_images
@@ -9,6 +7,7 @@ from skvae.displays._checks import (
     check_ax,
     check_count,
     check_decoder,
+    choose_some,
     component_names,
 )
 from skvae.displays._classes import COLORS
@@ -130,7 +129,7 @@ class TraversalDisplay:
         check_decoder(estimator)
         check_count("n_columns", n_columns)
         start = _encode_row(estimator, X)
-        chosen = _choose(components, len(start))
+        chosen = choose_some(components, len(start), MOST_COMPONENTS)
         steps = {"n_steps": n_steps, "limits": limits, "train": train}
         points = [traversal_points(estimator, X, k, **steps) for k in chosen]
         values = [Z[:, k] for Z, k in zip(points, chosen, strict=True)]
@@ -220,21 +219,6 @@ def _encode_row(estimator, X):
             "Pass X[:1], or X.iloc[[0]] of a DataFrame."
         )
     return Z[0]
-
-
-def _choose(components, n_components):
-    """Return the indices of the components to draw."""
-    if components is None:
-        return list(range(min(n_components, MOST_COMPONENTS)))
-    chosen = list(np.atleast_1d(np.asarray(components, dtype=object)))
-    valid = all(isinstance(k, Integral) and 0 <= k < n_components for k in chosen)
-    if not chosen or not valid or len(set(chosen)) < len(chosen):
-        raise ValueError(
-            "components must be one index, or several different ones, from 0 to "
-            f"{n_components - 1}: the estimator has {n_components}. "
-            f"Got {components!r}."
-        )
-    return [int(k) for k in chosen]
 
 
 def _usual_rows(estimator, train, decoded):

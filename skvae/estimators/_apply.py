@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -26,6 +27,8 @@ N_ARRAYS = 16
 
 Pair = tuple[Tensor, Tensor]
 
+T = TypeVar("T")
+
 _doubled: WeakKeyDictionary[Model, list[Pair]] = WeakKeyDictionary()
 """Parameters as they were when they were converted to float64, and in float64."""
 
@@ -46,7 +49,9 @@ def _in_float64(model: Model) -> Model:
     singles = [t for t in tensors if t.is_floating_point() and t.dtype != torch.float64]
     pairs = _doubled.get(model, [])
     if not _are_of(singles, pairs):
-        pairs = [(t.detach().clone(), t.detach().double()) for t in singles]
+        # Also where gradients are taken, which those made in inference mode refuse.
+        with torch.inference_mode(False):
+            pairs = [(t.detach().clone(), t.detach().double()) for t in singles]
         _doubled[model] = pairs
     memo = {id(t): t for t in tensors}
     memo |= {id(t): double for t, (_, double) in zip(singles, pairs, strict=True)}
@@ -119,12 +124,37 @@ def map_rows(
     model = _in_type(model, dtype)
 
     def answer(part: slice) -> Tensor:
-        x = _as_tensor(model.likelihood.prepare(cells[part]), dtype)
-        return function(model, Batch.of(x.to(model.device), cells.has_missing))
+        return function(model, _batch(model, cells, part, dtype))
 
     n_rows = cells.most_rows(max(1, most_at_once(model) // n_draws))
     threads_for(min(n_rows, len(cells)) * n_draws * model.work)
     return _in_parts(answer, len(cells), n_rows, dtype)
+
+
+@own_modes(inference=True)
+def sum_rows(
+    model: Model, function: Callable[[Model, Batch], T], cells: Cells
+) -> list[T]:
+    """Return function(model, batch) of some rows after others, in float64.
+
+    Parameters
+    ----------
+    model : Model
+    function : callable
+        Gives what is known of a batch, which does not grow with its rows.
+    cells : Cells
+    """
+    dtype = np.dtype(np.float64)
+    model = _in_type(model, dtype)
+    n_rows = cells.most_rows(most_at_once(model))
+    threads_for(min(n_rows, len(cells)) * model.work)
+    parts = cells.slices(n_rows)
+    return [function(model, _batch(model, cells, part, dtype)) for part in parts]
+
+
+def _batch(model: Model, cells: Cells, part: slice, dtype: np.dtype) -> Batch:
+    x = _as_tensor(model.likelihood.prepare(cells[part]), dtype)
+    return Batch.of(x.to(model.device), cells.has_missing)
 
 
 @own_modes(inference=True)
@@ -143,25 +173,64 @@ def decode(
     return _in_parts(answer, len(Z), n_rows, Z.dtype)
 
 
+@own_modes(inference=False)
+@torch.enable_grad()
+def mean_derivatives(
+    model: Model, Z: np.ndarray, function: Callable[[LikelihoodModel, Tensor], Tensor]
+) -> np.ndarray:
+    """Return the mean derivative of function(likelihood, outputs) by each component.
+
+    Exact but for rounding: (K, ...), where the function gives (B, ...), at a user's
+    points (n, K), float64. The gradient of a weighted sum of the function's values is
+    linear in the weights, and its derivative by these is the derivative of the values;
+    unlike torch's forward differentiation it needs no more than all networks have.
+    """
+    model = _in_float64(model)
+
+    def total(part: slice) -> Tensor:
+        z = _as_tensor(Z[part], Z.dtype).to(model.device).requires_grad_()
+        values = function(model.likelihood, model.decoder(model.to_network(z)))
+        weights = torch.zeros_like(values[0], requires_grad=True)
+        of_all = weights.expand_as(values)
+        slopes = torch.autograd.grad(values, z, of_all, create_graph=True)[0].sum(0)
+        sums = [torch.autograd.grad(s, weights, retain_graph=True)[0] for s in slopes]
+        return torch.stack(sums)
+
+    n_rows = max(1, most_at_once(model) // 4)
+    threads_for(min(n_rows, len(Z)) * model.work)
+    sums = [values for _, values in _parts(total, len(Z), n_rows)]
+    mean: Tensor = sum(sums[1:], sums[0]) / len(Z)
+    return mean.double().cpu().numpy()
+
+
 def _in_parts(
     answer: Callable[[slice], Tensor], n_rows: int, most: int, dtype: np.dtype
 ) -> np.ndarray:
-    """Return the answers of slices of rows as one array.
+    """Return the answers of slices of rows as one array."""
+    answers = np.empty(0)
+    for part, values in _parts(answer, n_rows, most):
+        if not part.start:
+            answers = np.empty((n_rows, *values.shape[1:]), dtype=dtype)
+        torch.from_numpy(answers[part]).copy_(values)
+    return answers
+
+
+def _parts(
+    answer: Callable[[slice], Tensor], n_rows: int, most: int
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield slices of rows with their answers.
 
     Slices are of at most so many rows, and halved where a GPU has no memory left.
     """
-    answers, begin = np.empty(0), 0
+    begin = 0
     while begin < n_rows:
         part = slice(begin, min(begin + most, n_rows))
         values = _unless_full(answer, part)
         if values is None:
             most = (part.stop - part.start) // 2
             continue
-        if not begin:
-            answers = np.empty((n_rows, *values.shape[1:]), dtype=dtype)
-        torch.from_numpy(answers[part]).copy_(values)
+        yield part, values
         begin = part.stop
-    return answers
 
 
 def _unless_full(answer: Callable[[slice], Tensor], part: slice) -> Tensor | None:

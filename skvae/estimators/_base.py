@@ -28,6 +28,7 @@ from skvae._version import __version__
 from skvae.estimators._apply import decode, map_rows, own_modes
 from skvae.estimators._begin import batches_of, begin, shown_of, split_of, take_up
 from skvae.estimators._errors import unchanged_on_error
+from skvae.estimators._explained import ExplainedVariance, explained_ratio
 from skvae.estimators._recipe import pace_of, resolve, resolve_networks
 from skvae.estimators._running import Running
 from skvae.estimators._saves import SaveMethod
@@ -57,6 +58,7 @@ AUTO, COUNT = StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")
 
 class LatentTransformer(
     SaveMethod,
+    ExplainedVariance,
     ClassNamePrefixFeaturesOutMixin,
     FitSupport,
     TransformerMixin,
@@ -404,6 +406,7 @@ class LatentTransformer(
             "term_curves_": history.terms,
             "term_weights_": history.weights,
             "validation_curve_": history.validation or None,
+            "explained_variance_ratio_": explained_ratio(model, training.train),
             **self._said_of_components(information[model.order].cpu(), training),
         }
 

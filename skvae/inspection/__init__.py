@@ -1,8 +1,10 @@
 """Numbers about a fitted model, about maps and about generated rows."""
 
 from skvae.inspection._comparison import RowComparison, compare_rows
+from skvae.inspection._components import cumulative_r2
 from skvae.inspection._factors import InformationGap, mutual_information_gap
 from skvae.inspection._latent import draw_posterior
+from skvae.inspection._loadings import Loadings, loadings
 from skvae.inspection._maps import (
     continuity,
     neighbor_accuracy,
@@ -30,15 +32,18 @@ __all__ = [
     "FitReport",
     "InformationGap",
     "LatentDistance",
+    "Loadings",
     "PosteriorComparison",
     "RowComparison",
     "compare_posterior_to_prior",
     "compare_rows",
     "continuity",
+    "cumulative_r2",
     "draw_posterior",
     "find_rules",
     "interpolate",
     "interpolation_points",
+    "loadings",
     "mutual_information_gap",
     "neighbor_accuracy",
     "neighbor_recall",

@@ -82,6 +82,15 @@ class CodesModel(LikelihoodModel):
         """Return the codes of the most likely categories."""
         return self.log_masses(outputs).argmax(-1).to(outputs.dtype)
 
+    def expected(self, outputs: Tensor) -> Tensor:
+        """Return the probability of each code, (..., n_total)."""
+        return self.log_masses(outputs).exp()[..., ~self.is_padding]
+
+    @property
+    def expected_of(self) -> Tensor:
+        """The column and the code of each probability."""
+        return torch.stack((self.column_of, self.code_of)).cpu()
+
 
 def similar(sizes: Sequence[int], free_padding: int) -> list[list[int]]:
     """Return groups of columns, by their numbers of categories.

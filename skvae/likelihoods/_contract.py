@@ -53,6 +53,8 @@ class LikelihoodModel(nn.Module):
     ``start_noise(variances)``          nothing: there is no noise to set
     ``input_columns``,                  the column that each input shows, and each
     ``output_columns``                  output is of: all once, then again
+    ``expected(outputs)``,              (..., n_values) and (2, n_values): means, or
+    ``expected_of``                     probabilities of codes, and whose they are
     ==================================  ============================================
 
     All else follows from the preparation and the link. Where no kind of link fits,
@@ -253,6 +255,20 @@ class LikelihoodModel(nn.Module):
         For categories it is the mode, for levels the median.
         """
         return self.link().cells(outputs)
+
+    def expected(self, outputs: Tensor) -> Tensor:
+        """Return what is expected of cells, (..., n_values), smooth in the outputs.
+
+        Of a column of numbers its mean, in the units of `X`; of one of codes the
+        probability of each.
+        """
+        return self.mean(outputs)
+
+    @property
+    def expected_of(self) -> Tensor:
+        """The column, and the code or -1, of each value that is expected."""
+        columns = torch.arange(self.n_features)
+        return torch.stack((columns, torch.full_like(columns, -1)))
 
 
 class Likelihood(BaseEstimator):

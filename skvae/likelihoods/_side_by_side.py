@@ -139,6 +139,26 @@ class SideBySideModel(LikelihoodModel):
         """Return the most likely cells, float64."""
         return self._join(model.mode(a).double() for model, a in self._each(outputs))
 
+    def expected(self, outputs: Tensor) -> Tensor:
+        """Return what is expected of the parts, in the order of the columns."""
+        values = [model.expected(a).double() for model, a in self._each(outputs)]
+        _, order = self._expected_of()
+        return torch.cat(values, dim=-1)[..., order.to(outputs.device)]
+
+    @property
+    def expected_of(self) -> Tensor:
+        """The column, and the code or -1, of each value that is expected."""
+        of_values, order = self._expected_of()
+        return of_values[:, order]
+
+    def _expected_of(self) -> tuple[Tensor, Tensor]:
+        """Return that of the parts one after another, and the order of the columns."""
+        pairs = [part.expected_of for part in self.parts]
+        columns = self._columns_of(columns for columns, _ in pairs)
+        codes = torch.cat([codes for _, codes in pairs])
+        order = torch.argsort(columns, stable=True)
+        return torch.stack((columns, codes)), order
+
     def draw(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return draws of the parts, one after the other, float64."""
         each = self._each(outputs)

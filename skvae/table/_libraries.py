@@ -99,6 +99,13 @@ class Pandas:
 
         return pd.DataFrame(columns)
 
+    @staticmethod
+    def matrix(values: np.ndarray, rows: Sequence, columns: Sequence) -> Any:
+        """Return a matrix with names of rows and columns as a table."""
+        import pandas as pd
+
+        return pd.DataFrame(values, rows, columns)
+
 
 class Polars:
     """Tables of polars."""
@@ -171,6 +178,12 @@ class Polars:
 
         return pl.DataFrame(columns)
 
+    @staticmethod
+    def matrix(values: np.ndarray, rows: Sequence, columns: Sequence) -> Any:
+        """Return a matrix as a table; the names of its rows are the first column."""
+        named = dict(zip(columns, values.T, strict=True))
+        return Polars.of({"component": list(rows), **named})
+
 
 LIBRARIES: dict[str, Any] = {"pandas": Pandas, "polars": Polars}
 
@@ -187,6 +200,15 @@ def library_of(X: Any) -> str | None:
 def table_of(library: str | None, columns: Mapping[str, Any]) -> Any:
     """Return named columns as a table of a package, or as they are."""
     return columns if library is None else LIBRARIES[library].of(columns)
+
+
+def matrix_of(
+    library: str | None, values: np.ndarray, rows: Sequence, columns: Sequence
+) -> Any:
+    """Return a matrix with names as a table of a package, or as it is."""
+    return (
+        values if library is None else LIBRARIES[library].matrix(values, rows, columns)
+    )
 
 
 USUAL = {
