@@ -18,6 +18,7 @@ from skvae.estimators import (
 )
 from skvae.files import ModelFileError, export_onnx, load
 from skvae.inspection import FitReport
+from skvae.likelihoods import suggest_likelihood
 
 __all__ = [
     "AutoencoderTransformer",
@@ -36,4 +37,5 @@ __all__ = [
     "export_onnx",
     "load",
     "resume",
+    "suggest_likelihood",
 ]
