@@ -20,6 +20,7 @@ from skvae.estimators import (
 )
 from skvae.files import ModelFileError, export_onnx, load
 from skvae.inspection import FitReport
+from skvae.likelihoods import suggest_likelihood
 
 __all__ = [
     "AutoencoderTransformer",
@@ -40,4 +41,5 @@ __all__ = [
     "export_onnx",
     "load",
     "resume",
+    "suggest_likelihood",
 ]

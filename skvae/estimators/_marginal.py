@@ -1,12 +1,14 @@
 """Independent columns: the model without z."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from skvae.likelihoods import Likelihood
-from skvae.table import Batch, Cells, Rows, row_slices
+from skvae.table import Batch, Cells, Rows, as_cells, row_slices
 
 
 class Marginal:
@@ -40,17 +42,40 @@ class Marginal:
         x = self.model.prepare(X).astype(np.float64, copy=False)
         return Batch.of(torch.from_numpy(x), has_missing)
 
-    @torch.inference_mode()
     def log_prob(self, cells: Cells) -> np.ndarray:
         """Return the log-density of each row's observed cells, float64."""
-        scores = np.empty(len(cells))
+        return self._map(self.model.log_prob, cells)
+
+    def cell_log_prob(self, cells: Cells) -> np.ndarray:
+        """Return the log-density of each cell, (n, D) of float64; 0 where missing."""
+
+        def of_cells(outputs: Tensor, x: Tensor, observed: Tensor | None) -> Tensor:
+            if observed is None:
+                return self.model.cell_log_prob(outputs, x)
+            filled = self.model.fill(x, observed)
+            each = self.model.cell_log_prob(outputs, filled)
+            return torch.where(observed, each, 0.0)
+
+        return self._map(of_cells, cells)
+
+    @torch.inference_mode()
+    def _map(self, function: Callable[..., Tensor], cells: Cells) -> np.ndarray:
+        """Return function(outputs, x, observed) of all rows."""
+        answers = []
         usual = self.model.linearized().outputs
         for part in row_slices(*cells.shape):
             batch = self._batch(cells[part], cells.has_missing)
             outputs = usual.expand(len(batch), -1)
-            log_prob = self.model.log_prob(outputs, batch.x, batch.observed)
-            scores[part] = log_prob.numpy()
-        return scores
+            answers.append(function(outputs, batch.x, batch.observed).numpy())
+        return np.concatenate(answers)
+
+    @torch.inference_mode()
+    def usual(self, n_rows: int, random: torch.Generator) -> np.ndarray:
+        """Return the median of -log p of each column's cells, (D,), of drawn rows."""
+        outputs = self.model.linearized().outputs.expand(n_rows, -1)
+        rows = self.model.draw(outputs, random).double().numpy()
+        surprises = -self.cell_log_prob(as_cells(np.nan_to_num(rows)))
+        return np.median(surprises, axis=0)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state with NumPy arrays in place of tensors."""

@@ -6,9 +6,12 @@ import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._random import Stream, generator
 from skvae._sklearn import Interval
 from skvae.estimators._base import AUTO, COUNT
+from skvae.estimators._cellwise import less_usual
 from skvae.estimators._errors import unchanged_on_error
+from skvae.estimators._explain import N_USUAL
 from skvae.estimators._inner import DensityEstimator
 from skvae.estimators._marginal import Marginal
 from skvae.likelihoods import learn_columns
@@ -188,7 +191,10 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
 
     def _scores(self, surprises):
         """Return minus the larger of two surprises (n, 2), on the scores' scale."""
-        return -((surprises - self._usual) / self._span).max(axis=1)
+        return -self._scaled(surprises).max(axis=1)
+
+    def _scaled(self, surprises):
+        return (surprises - self._usual) / self._span
 
     def score_samples(self, X):
         """Return minus the larger of a row's two surprises: greater is more normal.
@@ -205,6 +211,70 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
         """
         check_is_fitted(self)
         return self._scores(self._surprises(self.estimator_._read(X)))
+
+    def surprises(self, X):
+        """Return the two surprises of each row, on the scale of scores.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        surprises : ndarray of shape (n_samples, 2)
+            That of the whole row, and that of its cells if columns were independent.
+            Minus the larger is the row's score.
+        """
+        check_is_fitted(self)
+        return self._scaled(self._surprises(self.estimator_._read(X)))
+
+    def explain(self, X):
+        """Return what each cell contributes to the larger of a row's two surprises.
+
+        Cells are measured from what is usual of their column in rows drawn from the
+        model, so that columns can be compared, and on the scale of scores. Which
+        surprise is the larger one is `surprises(X).argmax(axis=1)`: 0 explains by
+        :meth:`VAETransformer.explain` how badly each cell fits the z of its row, 1 by
+        how rare each cell is by itself.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        contributions : ndarray or DataFrame of shape (n_samples, n_features + 1)
+            The sum of a row is minus its `score_samples`, up to rounding in the
+            floating-point type of `X`. A missing cell contributes 0. The last column
+            is what belongs to no cell: the latent term of the first surprise, less the
+            surprise of a usual row. A DataFrame whose last column is "latent", if `fit`
+            was given one.
+
+        See Also
+        --------
+        VAETransformer.surprise : How surprising a cell is, given the others of its row.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VAEOutlierDetector
+        >>> X = load_iris().data
+        >>> detector = VAEOutlierDetector(max_iter=20, random_state=0).fit(X)
+        >>> detector.explain([[5.1, 3.5, 1.4, 9.0]]).argmax(axis=1)
+        array([3])
+        """
+        check_is_fitted(self)
+        model, marginal = self.estimator_, self._marginal
+        cells = model._read(X)
+        surprises = self._scaled(self._surprises(cells))
+        larger = surprises.argmax(axis=1)
+        whole = model._explain_cells(cells, "usual", self.n_draws)[:, :-1]
+        usual = marginal.usual(N_USUAL, generator(model._seed, Stream.OBSERVATION))
+        alone = less_usual(-marginal.cell_log_prob(cells), usual)
+        each = np.where(larger[:, None] == 0, whole, alone) / self._span[larger, None]
+        rest = surprises.max(axis=1) - each.sum(axis=1)
+        explained = np.column_stack((each, rest))
+        return model._known.layout.decode_numbers(explained, X, "latent")
 
     def decision_function(self, X):
         """Return `score_samples` minus the threshold: negative for outliers.

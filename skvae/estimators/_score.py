@@ -14,7 +14,7 @@ TOLERANCE = 0.1
 """Standard error of a row's importance-weighted bound, in nats, that ends its draws."""
 
 
-def _is_tight(log_weights: Tensor) -> Tensor:
+def is_tight(log_weights: Tensor) -> Tensor:
     r"""Return which rows have enough draws, (B,).
 
     To first order, the logarithm of the mean of S weights has the variance
@@ -25,7 +25,7 @@ def _is_tight(log_weights: Tensor) -> Tensor:
     return 1.0 / n_effective(log_weights) - 1.0 / n_draws <= TOLERANCE**2
 
 
-SCORE_DRAWS = Plan(doubling(16, 128), _is_tight)
+SCORE_DRAWS = Plan(doubling(16, 128), is_tight)
 """How many draws of z a row's score takes."""
 
 

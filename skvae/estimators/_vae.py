@@ -14,6 +14,7 @@ from skvae.estimators._apply import decode, own_modes
 from skvae.estimators._base import AUTO, COUNT, LatentTransformer
 from skvae.estimators._clusters import ClusterMethods
 from skvae.estimators._conditional import draw_given
+from skvae.estimators._explain import ExplainMethods
 from skvae.estimators._gaps import Gaps
 from skvae.estimators._given import read_given
 from skvae.estimators._impute import STATISTICS, impute_often, impute_once, plan_of
@@ -34,7 +35,7 @@ IDLE = 0.3
 and no more than noise would."""
 
 
-class VAETransformer(ClusterMethods, LatentTransformer):
+class VAETransformer(ClusterMethods, ExplainMethods, LatentTransformer):
     r"""Variational autoencoder: a nonlinear, generative counterpart of PCA.
 
     A row x is encoded as a distribution :math:`q(z \mid x) = \mathcal{N}(\mu(x),

@@ -4,19 +4,8 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from sklearn.base import BaseEstimator
 
-from skvae.table import check_finite, read_table
-
-
-class _Reader(BaseEstimator):
-    """Keeps the number and the names of columns, which all tables must share."""
-
-    def __sklearn_tags__(self) -> Any:
-        """Return tags that say that sparse rows are read, too."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
+from skvae.table import Reader, check_finite, read_table
 
 
 class Encoder:
@@ -42,7 +31,7 @@ class Encoder:
     """
 
     def __init__(self, table: Any) -> None:
-        self._reader = _Reader()
+        self._reader = Reader()
         read, layout = read_table(self._reader, table)
         coded = [j for j, k in enumerate(layout.kinds) if k in ("category", "level")]
         self.layout = layout.with_categories(read, dict.fromkeys(coded))

@@ -29,6 +29,7 @@ from skvae.likelihoods._normal_scores import NormalScores
 from skvae.likelihoods._ordinal import Ordinal
 from skvae.likelihoods._poisson import Poisson
 from skvae.likelihoods._student_t import StudentT
+from skvae.likelihoods._suggest import suggest_likelihood as suggest_likelihood
 from skvae.likelihoods._table import LIKELIHOODS as LIKELIHOODS
 from skvae.likelihoods._zero_inflated import ZeroInflatedNegativeBinomial
 

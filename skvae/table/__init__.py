@@ -21,6 +21,7 @@ from skvae.table._kinds import values as values_of  # noqa: F401
 from skvae.table._libraries import library_of as library_of
 from skvae.table._libraries import matrix_of as matrix_of
 from skvae.table._libraries import table_of as table_of
+from skvae.table._read import Reader as Reader
 from skvae.table._read import check_finite as check_finite
 from skvae.table._read import read_table as read_table
 from skvae.table._read import read_weights as read_weights

@@ -1,11 +1,11 @@
 """What users pass ↔ one array of numbers: names, categories and types of columns."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import starmap
+from itertools import count, starmap
 from typing import Any
 
 import numpy as np
@@ -164,6 +164,28 @@ class Layout:
         names = [column.name for column in self.columns]
         return library.table(names, self.levels, series)
 
+    def decode_numbers(self, values: np.ndarray, like: Any, *more: str) -> Any:
+        """Return numbers about the cells of rows, as a table where `fit` had one.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples, n_features + n_more)
+        like : pandas.DataFrame
+            Has the labels of the rows of a pandas table.
+        *more : str
+            Names of the last columns, to which "_" is added until they are new.
+        """
+        if self.library is None:
+            return values
+        names, n_columns = [column.name for column in self.columns], len(self.columns)
+        columns = [usual(Column(name, "number"), self.library) for name in names]
+        layout = replace(self, columns=tuple(columns))
+        table = layout.decode(values[:, :n_columns].astype(np.float64), like)
+        # Of several levels, the first is named.
+        taken = {name[0] if isinstance(name, tuple) else name for name in names}
+        added = [next(n for n in _longer(name) if n not in taken) for name in more]
+        return with_columns(table, added, values[:, n_columns:]) if more else table
+
     def _as_array(self, values: np.ndarray) -> np.ndarray:
         decoded = self.coded if self.is_numeric else range(len(self.columns))
         if not len(decoded):
@@ -248,6 +270,11 @@ def _within_range(values: np.ndarray) -> np.ndarray:
         return values
     largest = np.finfo(values.dtype).max
     return values.clip(-largest, largest)
+
+
+def _longer(name: str) -> Iterator[str]:
+    """Yield a name, and then with more and more underscores."""
+    return (name + "_" * n for n in count())
 
 
 def with_columns(table: Any, names: Sequence[str], values: np.ndarray) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
+from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
@@ -21,6 +22,16 @@ NO_TABLES = {
     "pyarrow.Table": "X.to_pandas()",
 }
 """Types that hold columns and are no tables here, with what makes a table of them."""
+
+
+class Reader(BaseEstimator):
+    """Keeps the number and the names of columns where no estimator is fitted."""
+
+    def __sklearn_tags__(self) -> Any:
+        """Return tags that say that sparse rows are read, too."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
 
 def read_table(
