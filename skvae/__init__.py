@@ -16,11 +16,13 @@ from skvae.estimators import (
     VAEOutlierDetector,
     VAETransformer,
 )
+from skvae.explorer import Explorer, explore
 from skvae.files import ModelFileError, export_onnx, load
 from skvae.inspection import FitReport
 
 __all__ = [
     "AutoencoderTransformer",
+    "Explorer",
     "FitReport",
     "LatentDisplay",
     "LossCurveDisplay",
@@ -33,6 +35,7 @@ __all__ = [
     "VAEOutlierDetector",
     "VAETransformer",
     "__version__",
+    "explore",
     "export_onnx",
     "load",
     "resume",

@@ -1,0 +1,62 @@
+// Rows as round dots, blended into the pixels of a canvas: no GPU is needed.
+
+const OPACITY = 0.85;
+const DIMMED = 0.13;
+
+// Pixels of a dot around its center, and how much of each it covers, out of 256.
+function maskOf(radius, opacity, width) {
+  const [reach, offsets, alphas] = [Math.ceil(radius), [], []];
+  for (let dy = -reach; dy <= reach; dy++) {
+    for (let dx = -reach; dx <= reach; dx++) {
+      const covered = Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(dx, dy)));
+      if (covered < 0.02) continue;
+      offsets.push(dy * width + dx);
+      alphas.push(Math.round(256 * opacity * covered));
+    }
+  }
+  return { reach, offsets: Int32Array.from(offsets), alphas: Int32Array.from(alphas) };
+}
+
+function stamp(pixels, at, color, { offsets, alphas }) {
+  const [redBlue, green] = [color & 0xff00ff, color & 0x00ff00];
+  for (let i = 0; i < offsets.length; i++) {
+    const [place, alpha] = [at + offsets[i], alphas[i]];
+    const [below, rest] = [pixels[place], 256 - alpha];
+    const mixed = (((below & 0xff00ff) * rest + redBlue * alpha) >>> 8) & 0xff00ff;
+    pixels[place] = 0xff000000 | mixed | ((((below & 0x00ff00) * rest + green * alpha) >>> 8) & 0x00ff00);
+  }
+}
+
+export class Dots {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d", { alpha: false });
+    this.resize(1, 1);
+  }
+
+  resize(width, height) {
+    [this.canvas.width, this.canvas.height] = [width, height];
+    this.image = this.context.createImageData(width, height);
+    this.pixels = new Uint32Array(this.image.data.buffer);
+  }
+
+  // Draws rows at x and y (in data units) in an order; `selected` may be null.
+  draw({ x, y, pixels: colors, order, shown, selected }, view, radius, background) {
+    const { width, height } = this.canvas;
+    this.pixels.fill(background);
+    const full = maskOf(radius, OPACITY, width);
+    const dim = maskOf(radius, DIMMED, width);
+    const [inner, right, bottom] = [full.reach, width - full.reach, height - full.reach];
+    for (const isFull of selected ? [false, true] : [true]) {
+      for (let i = 0; i < order.length; i++) {
+        const row = order[i];
+        if (!shown[row] || (selected && Boolean(selected[row]) !== isFull)) continue;
+        const px = (width / 2 + (x[row] - view.x) * view.sx) | 0;
+        const py = (height / 2 - (y[row] - view.y) * view.sy) | 0;
+        if (px < inner || py < inner || px >= right || py >= bottom) continue;
+        stamp(this.pixels, py * width + px, colors[row], isFull ? full : dim);
+      }
+    }
+    this.context.putImageData(this.image, 0, 0);
+  }
+}
