@@ -33,28 +33,41 @@ export function numberText(value) {
   return String(Number(value.toFixed(digits))).replace("-", "−");
 }
 
-function dateText(days) {
+const MANY_DAYS = 60;
+
+// A date, with the time of day unless the column spans many days.
+function dateText(days, span) {
   const date = new Date(days * DAY);
-  return Number.isNaN(date.getTime()) ? "–" : date.toISOString().slice(0, 16).replace("T", " ");
+  if (Number.isNaN(date.getTime())) return "–";
+  return date.toISOString().slice(0, span > MANY_DAYS ? 10 : 16).replace("T", " ");
 }
 
-// A column: `values` are the numbers or codes of the rows that travel.
+function truthText(value) {
+  if (value === 0 || value === 1) return value ? "yes" : "no";
+  return `${Math.round(100 * value)} % yes`;
+}
+
+// A column, with the numbers or codes of the rows that travel.
 export class Column {
   constructor(said, arrays) {
     Object.assign(this, said);
-    const codes = arrays[said.codes].data;
-    const missing = 2 ** (8 * codes.BYTES_PER_ELEMENT) - 1;
     this.isCoded = "categories" in said;
-    this.values = this.isCoded
-      ? Float64Array.from(codes, (code) => (code === missing ? NaN : code))
-      : numbersOf(said, arrays);
+    this.codes = arrays[said.codes].data;
+    if (!this.isCoded) this.levels = levelsOf(said, arrays);
+  }
+
+  // The number or code of a row that travels; NaN where the cell is missing.
+  at(place) {
+    const code = this.codes[place];
+    if (!this.isCoded) return this.levels[code] ?? NaN;
+    return code < this.categories.length ? code : NaN;
   }
 
   text(value) {
     if (!Number.isFinite(value)) return "–";
     if (this.isCoded) return this.categories[Math.round(value)] ?? "–";
-    if (this.kind === "boolean") return value === 0 || value === 1 ? (value ? "yes" : "no") : `yes ${numberText(100 * value)} %`;
-    if (this.kind === "datetime") return dateText(this.origin + value);
+    if (this.kind === "boolean") return truthText(value);
+    if (this.kind === "datetime") return dateText(this.origin + value, this.to - this.from);
     if (this.kind === "timedelta") return `${numberText(value)} d`;
     if (this.whole) return String(Math.round(value)).replace("-", "−");
     return numberText(value);

@@ -13,6 +13,7 @@ const SEQUENCE = [
 ].map(rgbOf);
 
 const MOST_CLASSES = 20;
+const SHADES = 256;
 
 export const GRAY = [152, 152, 160];
 
@@ -73,26 +74,50 @@ export function ofCategories(name, values, names) {
   return ofClasses(name, codes, [...said, ...rest, "not known"], [...colors, ...rest.map(() => GRAY), GRAY]);
 }
 
-export function colorOf(coloring, row) {
-  if (coloring.codes) return coloring.colors[coloring.codes[row]];
-  const value = coloring.values[row];
-  if (!Number.isFinite(value)) return GRAY;
-  const [from, to] = coloring.range;
-  return shadeAt(to > from ? Math.min(1, Math.max(0, (value - from) / (to - from))) : 0.5);
+function fractionOf({ values, range: [from, to] }, row) {
+  return to > from ? Math.min(1, Math.max(0, (values[row] - from) / (to - from))) : 0.5;
 }
 
-// An order in which no class hides another: mixed, and rare ones last.
-export function orderOf(coloring, n) {
+export function colorOf(coloring, row) {
+  if (coloring.codes) return coloring.colors[coloring.codes[row]];
+  return Number.isFinite(coloring.values[row]) ? shadeAt(fractionOf(coloring, row)) : GRAY;
+}
+
+// The colors of all rows, as pixels.
+export function pixelsOf(coloring, n) {
+  const { codes, values } = coloring;
+  const palette = (codes ? coloring.colors : Array.from({ length: SHADES }, (_, i) => shadeAt(i / (SHADES - 1)))).map(pixelOf);
+  const gray = pixelOf(GRAY);
+  const pixels = new Uint32Array(n);
+  for (let row = 0; row < n; row++) {
+    if (codes) pixels[row] = palette[codes[row]];
+    else pixels[row] = Number.isFinite(values[row]) ? palette[Math.round(fractionOf(coloring, row) * (SHADES - 1))] : gray;
+  }
+  return pixels;
+}
+
+function mixed(n) {
   const order = Uint32Array.from({ length: n }, (_, i) => i);
   for (let i = n - 1, seed = 1; i > 0; i--) {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
     const j = Math.floor((seed / 2 ** 32) * (i + 1));
-    [order[i], order[j]] = [order[j], order[i]];
+    const row = order[i];
+    order[i] = order[j];
+    order[j] = row;
   }
-  if (!coloring.codes) return order;
-  const counts = new Map();
-  for (const code of coloring.codes) counts.set(code, (counts.get(code) ?? 0) + 1);
-  const usual = n / (2 * coloring.names.length);
-  const rarity = (row) => Math.max(0, usual - counts.get(coloring.codes[row]));
-  return order.sort((a, b) => rarity(a) - rarity(b));
+  return order;
+}
+
+// An order in which no class hides another: mixed, and rare ones last.
+export function orderOf({ codes, names }, n) {
+  const order = mixed(n);
+  if (!codes) return order;
+  const counts = new Float64Array(names.length);
+  for (const code of codes) counts[code]++;
+  const rarity = counts.map((count) => Math.max(0, n / (2 * names.length) - count));
+  const groups = [...new Set(rarity)].sort((a, b) => a - b);
+  const places = rarity.map((value) => groups.indexOf(value));
+  const parts = groups.map(() => []);
+  for (const row of order) parts[places[codes[row]]].push(row);
+  return Uint32Array.from(parts.flat());
 }

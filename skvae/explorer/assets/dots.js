@@ -17,13 +17,19 @@ function maskOf(radius, opacity, width) {
   return { reach, offsets: Int32Array.from(offsets), alphas: Int32Array.from(alphas) };
 }
 
-function stamp(pixels, at, color, { offsets, alphas }) {
-  const [redBlue, green] = [color & 0xff00ff, color & 0x00ff00];
+// Blends a color into pixels, red and blue at a time, then green.
+function stamp(pixels, at, color, mask) {
+  const { offsets, alphas } = mask;
+  const redBlue = color & 0xff00ff;
+  const green = color & 0x00ff00;
   for (let i = 0; i < offsets.length; i++) {
-    const [place, alpha] = [at + offsets[i], alphas[i]];
-    const [below, rest] = [pixels[place], 256 - alpha];
-    const mixed = (((below & 0xff00ff) * rest + redBlue * alpha) >>> 8) & 0xff00ff;
-    pixels[place] = 0xff000000 | mixed | ((((below & 0x00ff00) * rest + green * alpha) >>> 8) & 0x00ff00);
+    const place = at + offsets[i];
+    const alpha = alphas[i];
+    const rest = 256 - alpha;
+    const below = pixels[place];
+    const mixed = Math.imul(below & 0xff00ff, rest) + Math.imul(redBlue, alpha);
+    const mixedGreen = Math.imul(below & 0x00ff00, rest) + Math.imul(green, alpha);
+    pixels[place] = 0xff000000 | ((mixed >>> 8) & 0xff00ff) | ((mixedGreen >>> 8) & 0x00ff00);
   }
 }
 
@@ -37,24 +43,25 @@ export class Dots {
   resize(width, height) {
     [this.canvas.width, this.canvas.height] = [width, height];
     this.image = this.context.createImageData(width, height);
-    this.pixels = new Uint32Array(this.image.data.buffer);
+    this.pixels = new Int32Array(this.image.data.buffer);
   }
 
   // Draws rows at x and y (in data units) in an order; `selected` may be null.
   draw({ x, y, pixels: colors, order, shown, selected }, view, radius, background) {
     const { width, height } = this.canvas;
-    this.pixels.fill(background);
+    this.pixels.fill(background | 0);
     const full = maskOf(radius, OPACITY, width);
     const dim = maskOf(radius, DIMMED, width);
     const [inner, right, bottom] = [full.reach, width - full.reach, height - full.reach];
     for (const isFull of selected ? [false, true] : [true]) {
+      const mask = isFull ? full : dim;
       for (let i = 0; i < order.length; i++) {
         const row = order[i];
         if (!shown[row] || (selected && Boolean(selected[row]) !== isFull)) continue;
         const px = (width / 2 + (x[row] - view.x) * view.sx) | 0;
         const py = (height / 2 - (y[row] - view.y) * view.sy) | 0;
         if (px < inner || py < inner || px >= right || py >= bottom) continue;
-        stamp(this.pixels, py * width + px, colors[row], isFull ? full : dim);
+        stamp(this.pixels, py * width + px, colors[row], mask);
       }
     }
     this.context.putImageData(this.image, 0, 0);

@@ -43,8 +43,12 @@ export class Selection {
     this.holder.querySelector("h2").textContent = rows.length === 1 ? "1 row marked" : `${n} rows marked`;
     const listed = rows.slice(0, MOST_LISTED);
     const { measures } = this.table;
-    const heads = ["row", this.table.labels?.name ?? "", ...measures.map((measure) => measure.name)];
-    const head = element("tr", {}, ...heads.map((name) => element("th", { scope: "col", textContent: name })));
+    const head = element(
+      "tr",
+      {},
+      ...["row", this.table.labels?.name ?? ""].map((textContent) => element("th", { scope: "col", textContent })),
+      ...measures.map(({ name }) => element("th", { scope: "col", className: "value", textContent: name })),
+    );
     this.holder.querySelector("thead").replaceChildren(head);
     this.holder.querySelector("tbody").replaceChildren(...listed.map((row) => this.line(row)));
     const rest = rows.length - listed.length;

@@ -1,7 +1,7 @@
 // The page: data and controls, and what they do to each other.
 
 import { Column, numbersOf, numberText, pointsOf } from "./cells.js";
-import { colorOf, GRAY, isDark, ofCategories, ofClasses, ofValues, orderOf, pixelOf, usualRange } from "./colors.js";
+import { colorOf, GRAY, isDark, ofCategories, ofClasses, ofValues, orderOf, pixelOf, pixelsOf, usualRange } from "./colors.js";
 import { Decoder } from "./decoder.js";
 import { Selection } from "./lasso.js";
 import { element, showLegend, swatch } from "./legend.js";
@@ -26,7 +26,7 @@ function tableOf(header, arrays) {
   table.travelling.forEach((row, place) => (table.places[row] = place));
   table.valuesOf = (row) => {
     const place = table.places[row];
-    return place < 0 ? null : table.columns.map((column) => column.values[place]);
+    return place < 0 ? null : table.columns.map((column) => column.at(place));
   };
   if (rows.labels) table.labels = labelsOf(rows.labels, arrays);
   table.limits = limitsOf(table);
@@ -88,7 +88,7 @@ class Page {
   }
 
   ofColumn(column) {
-    const values = Float64Array.from(this.table.places, (place) => (place < 0 ? NaN : column.values[place]));
+    const values = Float64Array.from(this.table.places, (place) => (place < 0 ? NaN : column.at(place)));
     return column.isCoded ? ofCategories(column.name, values, column.categories) : ofValues(column.name, values);
   }
 
@@ -183,9 +183,10 @@ class Page {
 
   recolor() {
     const { n } = this.table;
-    this.rows.pixels = Uint32Array.from({ length: n }, (_, row) => pixelOf(colorOf(this.coloring, row)));
+    this.rows.pixels = pixelsOf(this.coloring, n);
     this.showLegend();
-    if (this.panel.near) this.decodeHere();
+    this.panel.forget();
+    if (this.panel.near) this.decodeHere(this.panel.chosen);
   }
 
   showLegend() {

@@ -78,6 +78,11 @@ export class PointPanel {
     tick.style.left = `${100 * column.fraction(other)}%`;
   }
 
+  // Lets what is next shown be made anew, in other colors.
+  forget() {
+    this.key = null;
+  }
+
   showNearest(near, chosen) {
     const { shape, limits } = this.table;
     const key = near.join() + chosen;
