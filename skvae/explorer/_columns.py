@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from skvae.explorer._levels import MISSING, MOST_LISTED, add_levels
+from skvae.explorer._levels import MOST_LISTED, add_levels
 from skvae.explorer._pack import Pack
 from skvae.table import Cells, Column, is_whole
 
 SEED = 0
 """Of the rows that travel, where not all do."""
 
-MOST_IN_8_BITS, MOST_IN_16_BITS = 255, 65535
-"""Categories that codes of so many bits can stand for, beside a missing one."""
+TYPES: tuple[type[np.unsignedinteger], ...] = (np.uint8, np.uint16, np.uint32)
+"""Of codes of categories: the first that can hold them all, and a missing one."""
 
 
 def rows_that_travel(n_rows: int, n_columns: int, max_cells: int) -> np.ndarray:
@@ -61,12 +61,8 @@ def _with_cells(
 
 def _codes(values: np.ndarray, n_categories: int) -> np.ndarray:
     """Return codes of categories; the last code of the type is a missing cell."""
-    dtype, missing = np.uint8, MISSING
-    if n_categories > MOST_IN_8_BITS:
-        dtype, missing = np.uint16, MOST_IN_16_BITS
-    if n_categories > MOST_IN_16_BITS:
-        dtype, missing = np.uint32, 2**32 - 1
+    dtype = next(dtype for dtype in TYPES if n_categories <= np.iinfo(dtype).max)
     observed = np.isfinite(values)
-    codes = np.full(len(values), missing, dtype=dtype)
+    codes = np.full(len(values), np.iinfo(dtype).max, dtype=dtype)
     codes[observed] = values[observed].astype(dtype)
     return codes

@@ -69,7 +69,7 @@ def explore(
     y: Any = None,
     *,
     path: str | os.PathLike | None = None,
-    max_cells: int = 2_000_000,
+    max_cells: Any = 2_000_000,
     image_shape: Sequence[int] | None = None,
 ) -> Explorer:
     """Return a page with the map of rows, on which the decoder answers to clicks.
@@ -129,7 +129,7 @@ def explore(
     >>> vae = skvae.VAETransformer(max_iter=5, tol=None, random_state=0)
     >>> vae = vae.fit(iris.data)
     >>> skvae.explore(vae, iris.data, iris.target_names[iris.target])
-    <Explorer: a page of 0.1 MB>
+    <Explorer: a page of 0.2 MB>
     """
     model = _model_of(estimator)
     if not isinstance(max_cells, Integral) or max_cells < 0:

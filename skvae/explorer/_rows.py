@@ -44,7 +44,8 @@ def _labels(pack: Pack, y: Any, n_rows: int) -> dict[str, Any]:
     check_consistent_length(np.empty(n_rows), y)
     classes = classes_of(y)
     if classes is None:
-        return {"name": title, **add_levels(pack, measured(y))}
+        values: Any = measured(y)
+        return {"name": title, **add_levels(pack, values)}
     codes = pack.add(classes.codes.astype(np.uint8))
     colors = (255.0 * np.asarray(classes.colors)[:, :3]).round().astype(int).tolist()
     return {"name": title, "codes": codes, "names": classes.names, "colors": colors}
