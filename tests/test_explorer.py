@@ -23,7 +23,7 @@ from torch import nn
 
 import skvae
 from skvae.estimators._apply import decode
-from skvae.explorer import _levels
+from skvae.explorer import _levels, _rows
 from skvae.explorer._page import asset, bundle
 from skvae.explorer._program import OPERATORS, decoder_program
 from skvae.networks import ConvolutionalDecoder, Perceptron, ResidualPerceptron
@@ -257,6 +257,15 @@ def test_page_without_density_says_why(iris):
     assert "There is no log-density" in header["notes"][1]
 
 
+def test_long_scores_take_few_draws(of_table, monkeypatch):
+    model, X = of_table
+    monkeypatch.setattr(_rows, "FEW", 0)
+    header, arrays = unpacked(skvae.explore(model, X).html)
+    assert "4 draws per row" in header["notes"][1]
+    scores = model.score_samples(X, n_draws=4)
+    np.testing.assert_allclose(values_of(header["rows"]["measures"][0], arrays), scores)
+
+
 class Sorted(nn.Module):
     """A layer that no graph has."""
 
@@ -297,7 +306,19 @@ def test_errors_say_what_is_wrong(change, error, said, iris):
 # The decoder, in JavaScript
 
 NODE = shutil.which("node")
-needs_node = pytest.mark.skipif(NODE is None, reason="needs node")
+
+
+def node_version():
+    """Return the first number of the version of node, 0 without it."""
+    if NODE is None:
+        return 0
+    said = subprocess.run([NODE, "--version"], capture_output=True, text=True).stdout
+    return int(said.strip().lstrip("v").split(".")[0] or 0)
+
+
+needs_node = pytest.mark.skipif(
+    node_version() < 18, reason="needs node 18, which unpacks as browsers do"
+)
 
 DECODE = """
 import { readFileSync } from "node:fs";
@@ -375,12 +396,23 @@ def chromium(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def opened(chromium, page_of_table, tmp_path_factory):
-    """Return the browser with a page that is drawn."""
+def file_of_page(page_of_table, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(page_of_table, "utf-8")
-    chromium.open(path)
-    chromium.until("return performance.getEntriesByName('drawn').length")
+    return path
+
+
+def show(chromium, path):
+    """Open a page, unless it is open, and wait until it is drawn."""
+    if chromium.run("return location.href") != path.as_uri():
+        chromium.open(path)
+        chromium.until("return performance.getEntriesByName('drawn').length")
+
+
+@pytest.fixture
+def opened(chromium, file_of_page):
+    """Return the browser with the page of the table."""
+    show(chromium, file_of_page)
     return chromium
 
 
@@ -538,6 +570,73 @@ def test_classes_can_be_hidden_and_columns_give_colors(opened, of_table):
     assert opened.run("return Array.from(window.explorer.rows.shown)") == [1] * len(
         shown
     )
+
+
+@pytest.fixture(scope="module")
+def made_of_images(tmp_path_factory):
+    """Return a model of images, and a page with the values of a few."""
+    X = np.random.default_rng(0).normal(size=(60, 16))
+    model = shaken(small(n_components=4).fit(X))
+    path = tmp_path_factory.mktemp("images") / "page.html"
+    skvae.explore(model, X, path=path, max_cells=160, image_shape=(4, 4))
+    return model, path
+
+
+@pytest.fixture
+def of_images(chromium, made_of_images):
+    """Return the browser with the page of images, and their model."""
+    model, path = made_of_images
+    show(chromium, path)
+    return chromium, model
+
+
+@needs_browser
+def test_sliders_move_the_other_components(of_images):
+    page, model = of_images
+    script = """
+        const slider = document.querySelector("#sliders input[data-component='3']");
+        slider.value = slider.max;
+        slider.dispatchEvent(new Event("input"));
+        return Number(slider.value);
+    """
+    value = page.run(script)
+    z = assert_decodes(page, model)
+    assert z[3] == pytest.approx(value)
+    assert page.run("return document.querySelectorAll('#sliders input').length") == 2
+    # With another axis, another component has the slider.
+    page.run(
+        "const s = document.querySelector('#xaxis'); s.value = 3;"
+        "s.dispatchEvent(new Event('change'));"
+    )
+    shown = page.run(
+        "return [...document.querySelectorAll('#sliders input')]"
+        ".map((slider) => slider.dataset.component)"
+    )
+    assert shown == ["0", "2"]
+
+
+@needs_browser
+def test_images_are_values_or_decoded_from_places(of_images):
+    page, model = of_images
+    script = """
+        const tip = document.createElement("div");
+        tip.append(...window.explorer.tipOf(arguments[0]));
+        const picture = tip.querySelector("canvas");
+        const { data } = picture.getContext("2d").getImageData(0, 0, 4, 4);
+        return [tip.textContent, Array.from(data).filter((_, i) => i % 4 === 0)];
+    """
+    rows = set(page.run("return Array.from(window.explorer.table.travelling)"))
+    low, high = page.run("return window.explorer.table.limits")
+    X = np.random.default_rng(0).normal(size=(60, 16))
+    decoded = model.inverse_transform(model.transform(X))
+    for row, values, says in (
+        (min(rows), X, False),
+        (min(set(range(60)) - rows), decoded, True),
+    ):
+        text, grays = page.run(script, row)
+        assert ("decoded" in text) == says
+        expected = np.clip(255 * (values[row] - low) / (high - low), 0, 255)
+        np.testing.assert_allclose(grays, expected, atol=1.0)
 
 
 @needs_browser

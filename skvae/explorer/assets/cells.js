@@ -28,9 +28,10 @@ export function pointsOf(said, arrays) {
 export function numberText(value) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  if (size >= 1e6 || (size > 0 && size < 1e-3)) return value.toExponential(2).replace("e+", "e");
   const digits = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : 3;
-  return String(Number(value.toFixed(digits))).replace("-", "−");
+  const isExtreme = size >= 1e6 || (size > 0 && size < 1e-3);
+  const text = isExtreme ? value.toExponential(2) : String(Number(value.toFixed(digits)));
+  return text.replace("e+", "e").replaceAll("-", "−");
 }
 
 const MANY_DAYS = 60;

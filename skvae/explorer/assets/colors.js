@@ -22,7 +22,7 @@ function rgbOf(hex) {
 }
 
 export const cssOf = ([r, g, b]) => `rgb(${r} ${g} ${b})`;
-export const pixelOf = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+export const pixelOf = ([r, g, b]) => (255 << 24) | (b << 16) | (g << 8) | r;
 
 export const isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 
@@ -88,7 +88,7 @@ export function pixelsOf(coloring, n) {
   const { codes, values } = coloring;
   const palette = (codes ? coloring.colors : Array.from({ length: SHADES }, (_, i) => shadeAt(i / (SHADES - 1)))).map(pixelOf);
   const gray = pixelOf(GRAY);
-  const pixels = new Uint32Array(n);
+  const pixels = new Int32Array(n);
   for (let row = 0; row < n; row++) {
     if (codes) pixels[row] = palette[codes[row]];
     else pixels[row] = Number.isFinite(values[row]) ? palette[Math.round(fractionOf(coloring, row) * (SHADES - 1))] : gray;

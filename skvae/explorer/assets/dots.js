@@ -3,13 +3,16 @@
 const OPACITY = 0.85;
 const DIMMED = 0.13;
 
+// Pixels of which a dot covers less are left out: they take time, and are hardly seen.
+const LEAST_COVERED = 0.2;
+
 // Pixels of a dot around its center, and how much of each it covers, out of 256.
 function maskOf(radius, opacity, width) {
   const [reach, offsets, alphas] = [Math.ceil(radius), [], []];
   for (let dy = -reach; dy <= reach; dy++) {
     for (let dx = -reach; dx <= reach; dx++) {
       const covered = Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(dx, dy)));
-      if (covered < 0.02) continue;
+      if (covered < LEAST_COVERED) continue;
       offsets.push(dy * width + dx);
       alphas.push(Math.round(256 * opacity * covered));
     }
@@ -36,7 +39,7 @@ function stamp(pixels, at, color, mask) {
 export class Dots {
   constructor(canvas) {
     this.canvas = canvas;
-    this.context = canvas.getContext("2d", { alpha: false });
+    this.context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     this.resize(1, 1);
   }
 
@@ -49,7 +52,7 @@ export class Dots {
   // Draws rows at x and y (in data units) in an order; `selected` may be null.
   draw({ x, y, pixels: colors, order, shown, selected }, view, radius, background) {
     const { width, height } = this.canvas;
-    this.pixels.fill(background | 0);
+    this.pixels.fill(background);
     const full = maskOf(radius, OPACITY, width);
     const dim = maskOf(radius, DIMMED, width);
     const [inner, right, bottom] = [full.reach, width - full.reach, height - full.reach];

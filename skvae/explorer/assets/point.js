@@ -1,5 +1,6 @@
 // The decoded point: its cells as a picture or as columns, beside real rows near it.
 
+import { numberText } from "./cells.js";
 import { element, swatch } from "./legend.js";
 
 const FIRST_COLUMNS = 24;
@@ -110,11 +111,11 @@ export class PointPanel {
 export function showSliders(holder, components, z, ends, onChange) {
   const sliders = components.map(({ k, name }) => {
     const [low, high] = ends[k];
-    const output = element("output", { textContent: z[k].toFixed(2) });
+    const output = element("output", { textContent: numberText(z[k]) });
     const slider = element("input", { type: "range", min: low, max: high, step: (high - low) / 200 || 1 });
     slider.value = z[k];
     slider.addEventListener("input", () => {
-      output.textContent = Number(slider.value).toFixed(2);
+      output.textContent = numberText(Number(slider.value));
       onChange(k, Number(slider.value));
     });
     slider.dataset.component = k;
