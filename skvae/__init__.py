@@ -18,6 +18,7 @@ from skvae.estimators import (
     VAEOutlierDetector,
     VAETransformer,
 )
+from skvae.explorer import Explorer, explore
 from skvae.files import ModelFileError, export_onnx, load
 from skvae.inspection import FitReport
 from skvae.likelihoods import suggest_likelihood
@@ -25,6 +26,7 @@ from skvae.likelihoods import suggest_likelihood
 __all__ = [
     "AutoencoderTransformer",
     "ComponentsDisplay",
+    "Explorer",
     "FitReport",
     "LatentDisplay",
     "LoadingsDisplay",
@@ -38,6 +40,7 @@ __all__ = [
     "VAEOutlierDetector",
     "VAETransformer",
     "__version__",
+    "explore",
     "export_onnx",
     "load",
     "resume",

@@ -102,6 +102,18 @@ def onnx_graph(model: Any, part: str) -> Graph:
     return graph
 
 
+def cells_graph(model: Any) -> Graph:
+    """Return the graph from `"Z"` (n, K) to `"cells"` (n, D): numbers and codes."""
+    check_is_fitted(model)
+    graph = Graph(OPERATIONS)
+    module = copy.deepcopy(model.module_).cpu().double()
+    _refuse_in_words(module, model, "decoder")
+    with torch.inference_mode():
+        cells: Any = _decoded(graph, module).double()
+    graph.add_output("cells", np.float64, cells.name, cells.shape[-1])
+    return graph
+
+
 def _check(model: Any, part: str) -> None:
     check_is_fitted(model)
     if not hasattr(model, "module_"):
@@ -163,10 +175,14 @@ def _encode(graph: Graph, model: Any, module: Any) -> None:
     graph.add_output("Z", np.float64, z.name, module.n_components)
 
 
-def _decode(graph: Graph, model: Any, module: Any) -> None:
+def _decoded(graph: Graph, module: Any) -> Any:
+    """Return the expected cells (n, D) at points, an input that is added to a graph."""
     z: Any = add_numbers(graph, "Z", module.n_components)
-    cells = module.likelihood.mean(module.decoder(module.to_network(z)))
-    write_cells(graph, cells.double(), model._known.layout)
+    return module.likelihood.mean(module.decoder(module.to_network(z)))
+
+
+def _decode(graph: Graph, model: Any, module: Any) -> None:
+    write_cells(graph, _decoded(graph, module).double(), model._known.layout)
 
 
 def _score(graph: Graph, model: Any, module: Any) -> None:
