@@ -12,6 +12,7 @@ from skvae.displays import (
 )
 from skvae.estimators import (
     AutoencoderTransformer,
+    UnsuitedSettingsWarning,
     VAEImputer,
     VAEOutlierDetector,
     VAETransformer,
@@ -29,6 +30,7 @@ __all__ = [
     "ReconstructionDisplay",
     "RowComparisonDisplay",
     "TraversalDisplay",
+    "UnsuitedSettingsWarning",
     "VAEImputer",
     "VAEOutlierDetector",
     "VAETransformer",

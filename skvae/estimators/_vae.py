@@ -20,6 +20,7 @@ from skvae.estimators._impute import STATISTICS, impute_often, impute_once, plan
 from skvae.estimators._recipe import resolve_loss, resolve_objective
 from skvae.estimators._sampler import check_sampler, fit_sampler
 from skvae.estimators._score import SCORE_DRAWS, score_rows, score_together
+from skvae.estimators._unsuited import warn_of_map
 from skvae.likelihoods import BY_KIND, Gaussian
 from skvae.objectives import BOUNDS, OBJECTIVES, Objective, Shape
 from skvae.priors import PRIORS, SAMPLERS, Prior, as_prior
@@ -187,7 +188,7 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         Seed of all draws. With None every fit differs; NumPy's global state is
         neither used nor changed.
     verbose : bool, default=False
-        Print the losses of each epoch.
+        Print the losses of each epoch, and how long the others take at most.
 
     Attributes
     ----------
@@ -426,6 +427,8 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         -----
         UserWarning
             If few draws of z differ, since the given cells are too improbable.
+        UnsuitedSettingsWarning
+            Once, if the fit is a map of at least ten columns.
 
         References
         ----------
@@ -450,6 +453,8 @@ class VAETransformer(ClusterMethods, LatentTransformer):
             raise ValueError(f"kind must be 'draw' or 'mean'. Got {kind!r}.")
         if missing not in (None, "as_in_fit"):
             raise ValueError(f"missing must be None or 'as_in_fit'. Got {missing!r}.")
+        if kind == "draw":
+            warn_of_map(self)
         seed, device = seed_from(random_state), self.module_.device
         streams = Stream.LATENT, Stream.OBSERVATION, Stream.MISSING
         latent, noise = (generator(seed, s, device=device) for s in streams[:2])
