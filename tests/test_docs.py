@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -138,6 +139,15 @@ def test_documented_choices_are_those_that_are_accepted(cls):
 def test_every_parameter_has_a_constraint(cls):
     parameters = set(inspect.signature(cls).parameters)
     assert set(cls._parameter_constraints) == parameters
+
+
+@every_estimator
+def test_every_parameter_is_in_one_group_of_its_page(cls):
+    path = Path(__file__).parents[1] / "docs" / "_parameters.py"
+    groups = runpy.run_path(str(path))["groups_of"](cls.__name__)
+    assert [len(names) > 0 for _, names in groups] == [True] * 3
+    names = [name for _, names in groups for name in names]
+    assert sorted(names) == sorted(inspect.signature(cls).parameters)
 
 
 def test_vae_has_at_most_26_parameters():
