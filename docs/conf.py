@@ -60,6 +60,8 @@ sphinx_gallery_conf = {
     "doc_module": ("skvae",),
     "reference_url": {"skvae": None},
     "remove_config_comments": True,
+    # This page would load a style of another host.
+    "write_computation_times": False,
 }
 suppress_warnings = ["config.cache"]
 

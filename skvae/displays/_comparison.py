@@ -139,5 +139,5 @@ class RowComparisonDisplay:
         ax.set(xlabel="distance to the nearest training row", ylabel="fraction of rows")
         ax.legend(frameon=False, loc="lower right")
         ax.set_title(
-            f"median {self.comparison.closest_ratio:.2f} times that of real rows"
+            f"median {self.comparison.closest_ratio:.2f} times\nthat of real rows"
         )

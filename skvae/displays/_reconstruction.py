@@ -203,7 +203,7 @@ class ReconstructionDisplay:
         ]
         self.ax_.set(xlim=(0, n_columns), ylim=(-0.5, n_features - 0.5))
         self.ax_.set_yticks(np.arange(n_features)[::-1], self.feature_names)
-        self.ax_.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+        self.ax_.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
     def _overlay(self, cells, limits, kwargs):
         below = {"colors": "#717581", "linewidths": 2.5, "label": "original"}
@@ -213,7 +213,7 @@ class ReconstructionDisplay:
             draw_lines(self.ax_, cells[:1], limits, **above | kwargs),
         ]
         self.ax_.set_yticks([])
-        self.ax_.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+        self.ax_.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
 def _indexable(X):

@@ -62,5 +62,5 @@ def warn_of_map(estimator: Any) -> None:
         "how columns go together. For rows, fit "
         'VAETransformer(n_components="auto").',
         UnsuitedSettingsWarning,
-        stacklevel=4,
+        stacklevel=3,
     )

@@ -378,7 +378,6 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         both = self._map(mean_and_std, X)
         return both[:, 0], both[:, 1]
 
-    @own_modes(inference=True)
     def sample(
         self,
         n_samples=None,
@@ -447,14 +446,21 @@ class VAETransformer(ClusterMethods, LatentTransformer):
         [2, 2]
         """
         check_is_fitted(self)
+        if kind == "draw":
+            warn_of_map(self)
+        return self._sample(n_samples, random_state, kind, given, missing)
+
+    @own_modes(inference=True)
+    def _sample(
+        self, n_samples, random_state=None, kind="draw", given=None, missing=None
+    ):
+        """Return what `sample` does, whatever the fit suits."""
         n_samples = 1 if n_samples is None else n_samples
         _check_count("n_samples", n_samples)
         if kind not in ("draw", "mean"):
             raise ValueError(f"kind must be 'draw' or 'mean'. Got {kind!r}.")
         if missing not in (None, "as_in_fit"):
             raise ValueError(f"missing must be None or 'as_in_fit'. Got {missing!r}.")
-        if kind == "draw":
-            warn_of_map(self)
         seed, device = seed_from(random_state), self.module_.device
         streams = Stream.LATENT, Stream.OBSERVATION, Stream.MISSING
         latent, noise = (generator(seed, s, device=device) for s in streams[:2])
@@ -491,7 +497,7 @@ class VAETransformer(ClusterMethods, LatentTransformer):
                 f"Of {n_samples} draws of z, only {fewest} differ, given row {row}: "
                 "its cells are very improbable together. Give fewer cells, or more "
                 "usual ones.",
-                stacklevel=4,
+                stacklevel=5,
             )
         return z.transpose(0, 1).flatten(0, 1)
 
