@@ -95,7 +95,7 @@ for name, (X, y, _, _) in tables.items():
 for name, (_, _, _, shape) in tables.items():
     smooth = {} if shape is None else {"cmap": "gray_r", "interpolation": "bilinear"}
     display = ManifoldDisplay.from_estimator(
-        fits[name], n_cells=7, image_shape=shape, **smooth
+        fits[name], n_cells=9, image_shape=shape, **smooth
     )
     display.ax_.set_title(name)
 
