@@ -50,7 +50,7 @@ if "--mnist" in sys.argv[1:]:
     name, image_shape, n_epochs, n_cells = "MNIST", (28, 28), 50, 15
     X_train, X_test, y_train, y_test = load_mnist()
 else:
-    name, image_shape, n_epochs, n_cells = "scikit-learn's digits", (8, 8), 300, 10
+    name, image_shape, n_epochs, n_cells = "scikit-learn's digits", (8, 8), 200, 10
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
 print(f"{name}: {len(X_train)} images to train on, {len(X_test)} to test")
