@@ -151,6 +151,7 @@ def fields(results):
     """Return what fills the page."""
     return {
         "densities": table(densities(results), "bound", 2),
+        "nats": number(densities(results)["nats"][ONE], 4),
         "right": number(results.get("accuracy", CLUSTERED).mean()),
         "n_epochs": N_EPOCHS,
         "learning_rate": LEARNING_RATE,

@@ -1,7 +1,7 @@
 """
-==========================================
-Which likelihood suits counts?
-==========================================
+==============================
+Choose a likelihood for counts
+==============================
 
 This example fits three models to the same counts and compares their scores of held-out
 rows. The counts are those of scikit-learn's digits: each number is how many of the 16

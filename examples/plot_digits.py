@@ -1,7 +1,7 @@
 """
-==========================================================
-How does a two-dimensional VAE arrange handwritten digits?
-==========================================================
+==========================================
+Map handwritten digits, and decode the map
+==========================================
 
 The textbook's variational autoencoder has one hidden layer, two latent components and
 one Bernoulli variable per pixel. This example fits it as a scikit-learn transformer and
@@ -21,6 +21,7 @@ downloads the images from OpenML.
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +47,10 @@ def load_mnist():
 
 
 if "--mnist" in sys.argv[1:]:
-    name, image_shape, n_epochs = "MNIST", (28, 28), 50
+    name, image_shape, n_epochs, n_cells = "MNIST", (28, 28), 50, 15
     X_train, X_test, y_train, y_test = load_mnist()
 else:
-    name, image_shape, n_epochs = "scikit-learn's digits", (8, 8), 300
+    name, image_shape, n_epochs, n_cells = "scikit-learn's digits", (8, 8), 200, 10
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
 print(f"{name}: {len(X_train)} images to train on, {len(X_test)} to test")
@@ -78,7 +79,10 @@ vae = VAETransformer(
     early_stopping=False,
     random_state=0,
 )
+print(f"Fitting {n_epochs} epochs; verbose=True would print each", flush=True)
+began = time.perf_counter()
 vae.fit(X_train)
+print(f"Fitted in {time.perf_counter() - began:.1f} s")
 elbo = vae.score_samples(X_test, bound="elbo")
 print(f"ELBO of the test images: {elbo.mean():.2f} nats each")
 
@@ -97,7 +101,13 @@ latent.ax_.set_title("Test images in latent space")
 # the model generates in proportion to how often it generates them. Neighbors look alike
 # because the decoder is continuous: one digit changes gradually into the next.
 
-manifold = ManifoldDisplay.from_estimator(vae, n_cells=15, image_shape=image_shape)
+manifold = ManifoldDisplay.from_estimator(
+    vae,
+    n_cells=n_cells,
+    image_shape=image_shape,
+    cmap="gray_r",
+    interpolation="bilinear",
+)
 manifold.ax_.set_title("Decoded latent space")
 
 # %%

@@ -1,7 +1,7 @@
 """
-===========================================
-How well can missing cells be filled in?
-===========================================
+=====================
+Fill in missing cells
+=====================
 
 This example removes a third of the cells of a table and fills them in with four
 imputers. It measures the errors of all four. The variational autoencoder can also draw
@@ -30,6 +30,7 @@ X = wine.data
 missing = np.random.default_rng(0).random(X.shape) < 1 / 3
 X_missing = np.where(missing, np.nan, X)
 scale = X.std(axis=0)
+print(f"{missing.sum()} of {X.size} cells removed")
 
 # %%
 # Four imputers

@@ -1,6 +1,6 @@
 """
 =========================================
-Which map keeps the neighbors of a digit?
+Map rows so that neighbors stay neighbors
 =========================================
 
 A map in two dimensions cannot keep all distances among rows. What people look at is
@@ -37,7 +37,8 @@ maps = {
     "the bound alone": VAETransformer(2, objective="elbo", random_state=0),
     "default": VAETransformer(2, random_state=0),
 }
-for method in maps.values():
+for name, method in maps.items():
+    print(f"Fitting a map by {name} to {len(X)} images")
     method.fit(X)
 
 # %%

@@ -1,7 +1,7 @@
 """
-=========================================================
-Can one model handle numbers, counts and categories?
-=========================================================
+=============================================
+Fit a table of numbers, counts and categories
+=============================================
 
 This example fits `VAETransformer` to a table with columns of every kind and with
 missing cells. The model then generates rows, fills in missing cells, and scores rows;

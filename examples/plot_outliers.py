@@ -1,7 +1,7 @@
 """
-========================================
-Which tumors are unlike the benign ones?
-========================================
+============================
+Find outliers without labels
+============================
 
 `VAEOutlierDetector` has the interface of scikit-learn's outlier detectors. This example
 compares it with two of them. The data are 357 benign tumors and 20 malignant ones,

@@ -1,7 +1,7 @@
 """
-=============================================================
-What does a VAE generate, and what lies between two digits?
-=============================================================
+=====================================
+Generate images, and walk between two
+=====================================
 
 A variational autoencoder models how rows are generated: draw a latent point from a
 normal distribution, decode it, add noise. A fitted model can therefore generate new
@@ -21,7 +21,9 @@ from sklearn.datasets import load_digits
 from skvae import ReconstructionDisplay, VAETransformer
 
 X, y = load_digits(return_X_y=True)
+print(f"Fitting ten components to {len(X)} images", flush=True)
 vae = VAETransformer(n_components=10, random_state=0).fit(X)
+print(f"Stopped after {vae.n_iter_} of at most {vae.max_iter_} epochs")
 
 
 def show(rows):

@@ -14,6 +14,7 @@ from skvae.displays import (
 )
 from skvae.estimators import (
     AutoencoderTransformer,
+    UnsuitedSettingsWarning,
     VAEImputer,
     VAEOutlierDetector,
     VAETransformer,
@@ -36,6 +37,7 @@ __all__ = [
     "ReconstructionDisplay",
     "RowComparisonDisplay",
     "TraversalDisplay",
+    "UnsuitedSettingsWarning",
     "VAEImputer",
     "VAEOutlierDetector",
     "VAETransformer",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from functools import partial
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,34 @@ def column_indices(X: Any, columns: Any) -> list[int]:
     return [int(j) for j in _get_column_indices(X, chosen)]
 
 
-class FitSupport(CallbackSupportMixin):
+def site_of_documentation() -> str:
+    """Return the address of the documentation, or "" where none is known.
+
+    It is the one that `pyproject.toml` calls "Documentation" in `project.urls`.
+    """
+    try:
+        urls = metadata("skvae").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    named = dict(url.split(", ", 1) for url in urls)
+    return named.get("Documentation", "").rstrip("/")
+
+
+class DocumentationLink:
+    """Mixin: in notebooks, estimators link to their page of the documentation.
+
+    Subclasses elsewhere have no page, and nothing has one if no address is known.
+    """
+
+    _doc_link_module = "skvae"
+
+    @property
+    def _doc_link_template(self) -> str:
+        site = site_of_documentation()
+        return f"{site}/api/skvae.{{estimator_name}}.html" if site else ""
+
+
+class FitSupport(DocumentationLink, CallbackSupportMixin):
     """Mixin: fits take callbacks, and know whether they are fits of a clone.
 
     A clone, until it has been fitted, belongs to whatever made it: a search, a

@@ -1,6 +1,7 @@
 """Displays of decoded rows draw every table that `fit` takes."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -101,3 +102,24 @@ def test_more_features_than_have_names_are_lines():
     X = np.random.default_rng(0).normal(size=(4, 31))
     display = ReconstructionDisplay(X, X, feature_names=[f"f{j}" for j in range(31)])
     assert display.plot().dots_ is None
+
+
+def overlaps(one, other):
+    return one.get_window_extent().overlaps(other.get_window_extent())
+
+
+@pytest.mark.parametrize("has_names", [True, False], ids=["dots", "lines"])
+def test_reconstructions_leave_room_for_a_title_and_names_of_rows(
+    vae, table, has_names
+):
+    drawn = ReconstructionDisplay.from_estimator(vae, table, n_samples=6)
+    names = [f"a long name of a feature {k}" for k in range(5)] if has_names else None
+    display = ReconstructionDisplay(
+        drawn.originals, drawn.reconstructions, names=drawn.names, feature_names=names
+    ).plot()
+    display.ax_.set_title("the title of a picture")
+    display.figure_.draw_without_rendering()
+    assert not overlaps(display.ax_.title, display.ax_.get_legend())
+    labels = display.ax_.get_xticklabels()
+    for label, following in pairwise(labels):
+        assert not overlaps(label, following)

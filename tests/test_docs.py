@@ -3,6 +3,8 @@
 import ast
 import inspect
 import re
+import runpy
+import sys
 import tomllib
 from pathlib import Path
 
@@ -140,6 +142,15 @@ def test_every_parameter_has_a_constraint(cls):
     assert set(cls._parameter_constraints) == parameters
 
 
+@every_estimator
+def test_every_parameter_is_in_one_group_of_its_page(cls):
+    path = Path(__file__).parents[1] / "docs" / "_parameters.py"
+    groups = runpy.run_path(str(path))["groups_of"](cls.__name__)
+    assert [len(names) > 0 for _, names in groups] == [True] * 3
+    names = [name for _, names in groups for name in names]
+    assert sorted(names) == sorted(inspect.signature(cls).parameters)
+
+
 def test_vae_has_at_most_26_parameters():
     assert len(inspect.signature(skvae.VAETransformer).parameters) <= 26
 
@@ -172,3 +183,41 @@ def test_documented_attributes_are_those_of_a_drawing(cls, no_screen):
     else:
         display = cls.from_rows(X, vae.inverse_transform(vae.transform(X)))
     assert set(documented(ClassDoc(cls), "Attributes")) == public_attributes(display)
+
+
+# The site
+
+
+def configuration(monkeypatch):
+    """Return what docs/conf.py defines."""
+    folder = Path(__file__).parents[1] / "docs"
+    # It adds its folder.
+    monkeypatch.setattr("sys.path", [*sys.path])
+    return runpy.run_path(str(folder / "conf.py"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<script async src="https://cdn.example.org/mathjax.js"></script>',
+        '<img alt="" src="//example.org/badge.svg"/>',
+        '<link href="https://example.org/style.css" rel="stylesheet"/>',
+        "@font-face { src: url('https://example.org/font.woff2') }",
+        '@import "https://example.org/style.css";',
+    ],
+)
+def test_site_finds_what_is_loaded_from_another_host(text, monkeypatch):
+    assert [*configuration(monkeypatch)["remote_assets"](text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<script src="_static/mathjax/tex-chtml.js"></script>',
+        '<a href="https://example.org/paper">[1]</a>',
+        '<link rel="canonical" href="https://example.org/page.html"/>',
+        "a { background: url(data:image/svg+xml;base64,AAAA) }",
+    ],
+)
+def test_site_may_link_to_other_hosts(text, monkeypatch):
+    assert not [*configuration(monkeypatch)["remote_assets"](text)]

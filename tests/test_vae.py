@@ -1,6 +1,7 @@
 """What `VAETransformer` promises."""
 
 import pickle
+import re
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -599,7 +600,8 @@ def test_verbose_prints_a_line_per_epoch(iris, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert lines[2].startswith("Epoch 3: loss ")
-    assert "held-out" in lines[2]
+    assert re.search(r", held-out .*, [\d.]+ s, at most [\d.]+ s left$", lines[1])
+    assert lines[2].endswith("at most 0.0 s left")
 
 
 # At home in scikit-learn

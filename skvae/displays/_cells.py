@@ -6,6 +6,9 @@ LEAST_FRACTION = 0.2
 """Fraction of the range of all values that the median feature must vary over, if all
 are drawn on one scale."""
 
+SMALL = 16
+"""Pixels of a side up to which images are drawn so large that a wide gap shows."""
+
 
 def check_image_shape(image_shape, n_features):
     """Raise unless `image_shape` is None or holds exactly `n_features` values."""
@@ -40,7 +43,8 @@ def draw_images(ax, cells, image_shape, **kwargs):
         # Colors are in [0, 1] or bytes; decoded values may exceed either range.
         mosaic = np.clip(mosaic / (255 if np.nanmax(mosaic) > 2 else 1), 0, 1)
     # Lines separate images whose drawing reaches the edge.
-    gaps = {"colors": "white", "linewidths": 0.7}
+    gap = 2.5 if min(height, width) <= SMALL else 0.7
+    gaps = {"colors": "white", "linewidths": gap}
     ax.hlines(np.arange(1, n_rows), 0, n_columns, **gaps)
     ax.vlines(np.arange(1, n_columns), 0, n_rows, **gaps)
     style = {"cmap": "gray", "extent": (0, n_columns, 0, n_rows)}

@@ -9,6 +9,9 @@ from skvae.inspection import RowComparison, compare_rows
 MOST_NAMES = 20
 """Columns whose names are written; more are too many to read."""
 
+CENTRAL = 0.99
+"""Fraction of the rows whose distances an axis reaches over at least."""
+
 
 class RowComparisonDisplay:
     """How generated rows differ from real ones: columns, pairs of columns and rows.
@@ -16,7 +19,8 @@ class RowComparisonDisplay:
     The first panel has the distance of each column from that of real rows, largest
     first, and that of training rows where there are some. The second has how much more
     or less strongly each two columns go together, in the same order. The third has how
-    far rows are from the nearest training row: which fraction is nearer than that.
+    far rows are from the nearest training row: which fraction is nearer than that; rows
+    far beyond nearly all others are counted, and left out.
 
     Parameters
     ----------
@@ -94,7 +98,8 @@ class RowComparisonDisplay:
                 f"{type(self.comparison).__name__}. Pass what compare_rows returns, or "
                 "use RowComparisonDisplay.from_rows."
             )
-        self.axes_ = check_axes(ax, 3, figsize=(12.0, 3.6))
+        n_named = min(len(self.comparison.columns["column"]), MOST_NAMES)
+        self.axes_ = check_axes(ax, 3, figsize=(12.0, max(3.6, 1.2 + 0.2 * n_named)))
         self.figure_ = self.axes_[0].figure
         distances = np.asarray(self.comparison.columns["distance"], dtype=float)
         order = np.argsort(-np.nan_to_num(distances), kind="stable")
@@ -117,6 +122,8 @@ class RowComparisonDisplay:
         if len(order) <= MOST_NAMES:
             names = list(columns["column"])
             ax.set_yticks(places, [str(names[j]) for j in order])
+        else:
+            ax.set(yticks=[], ylabel=f"{len(order)} columns")
         ax.set_title(f"told from real rows with AUC {self.comparison.auc:.2f}")
 
     def _draw_pairs(self, ax, order):
@@ -136,8 +143,22 @@ class RowComparisonDisplay:
             fractions = np.arange(1, len(distances) + 1) / len(distances)
             drawn = {"color": color, "linestyle": style, "label": f"{name} rows"}
             (self.lines_[name],) = ax.step(np.sort(distances), fractions, **drawn)
-        ax.set(xlabel="distance to the nearest training row", ylabel="fraction of rows")
+        limit, n_farther = _limit([distances for distances, *_ in found.values()])
+        label = "distance to the nearest training row"
+        label += f"\n(farther rows, left out: {n_farther})" if n_farther else ""
+        ax.set(xlabel=label, ylabel="fraction of rows")
+        if n_farther:
+            ax.set_xlim(right=limit)
         ax.legend(frameon=False, loc="lower right")
         ax.set_title(
-            f"median {self.comparison.closest_ratio:.2f} times that of real rows"
+            f"median {self.comparison.closest_ratio:.2f} times\nthat of real rows"
         )
+
+
+def _limit(groups):
+    """Return where an axis may end, and how many distances are beyond it.
+
+    One row far from all others must not hide the others.
+    """
+    limit = 1.5 * max(np.quantile(distances, CENTRAL) for distances in groups)
+    return limit, sum(int((distances > limit).sum()) for distances in groups)

@@ -158,7 +158,8 @@ class ReconstructionDisplay:
         n_columns = cells.shape[1]
         has_dots = self._has_dots()
         height = 1.0 + 0.25 * cells.shape[2] if has_dots else 2.2
-        self.ax_ = check_ax(ax, figsize=(max(3.0, n_columns), height))
+        width = max(3.0, n_columns) + self._width_beside(has_dots)
+        self.ax_ = check_ax(ax, figsize=(width, height))
         self.figure_ = self.ax_.figure
         self.image_ = self.lines_ = self.dots_ = None
         if has_dots:
@@ -179,6 +180,13 @@ class ReconstructionDisplay:
     def _has_dots(self):
         names, shape = self.feature_names, self.image_shape
         return shape is None and names is not None and len(names) <= MOST_NAMES
+
+    def _width_beside(self, has_dots):
+        """Return how many inches legend and names of features take, about."""
+        if self.image_shape is not None:
+            return 0.0
+        longest = max(map(len, self.feature_names)) if has_dots else 0
+        return 1.5 + 0.075 * longest
 
     def _draw_dots(self, cells, kwargs):
         """Draw each feature on a line of its own, the first at the top."""
@@ -203,7 +211,7 @@ class ReconstructionDisplay:
         ]
         self.ax_.set(xlim=(0, n_columns), ylim=(-0.5, n_features - 0.5))
         self.ax_.set_yticks(np.arange(n_features)[::-1], self.feature_names)
-        self.ax_.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+        self.ax_.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
     def _overlay(self, cells, limits, kwargs):
         below = {"colors": "#717581", "linewidths": 2.5, "label": "original"}
@@ -213,7 +221,7 @@ class ReconstructionDisplay:
             draw_lines(self.ax_, cells[:1], limits, **above | kwargs),
         ]
         self.ax_.set_yticks([])
-        self.ax_.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+        self.ax_.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
 def _indexable(X):

@@ -93,7 +93,7 @@ class AutoencoderTransformer(LatentTransformer):
         Seed of all draws. With None every fit differs; NumPy's global state is
         neither used nor changed.
     verbose : bool, default=False
-        Print the losses of each epoch.
+        Print the losses of each epoch, and how long the others take at most.
 
     Attributes
     ----------

@@ -354,7 +354,7 @@ class LatentTransformer(
 
         def end():
             if self.verbose:
-                print(training.state.history.report())
+                print(training.report(), flush=True)
             return tasks.end(snapshot)
 
         try:

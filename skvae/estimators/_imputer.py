@@ -79,7 +79,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DensityEstimator):
     random_state : int, RandomState instance or None, default=None
         Seed of all draws. If an estimator is given, None keeps the estimator's own.
     verbose : bool, default=False
-        Print the losses of each epoch.
+        Print the losses of each epoch, and how long the others take at most.
 
     Attributes
     ----------

@@ -21,6 +21,7 @@ from skvae.estimators._impute import STATISTICS, impute_often, impute_once, plan
 from skvae.estimators._recipe import resolve_loss, resolve_objective
 from skvae.estimators._sampler import check_sampler, fit_sampler
 from skvae.estimators._score import SCORE_DRAWS, score_rows, score_together
+from skvae.estimators._unsuited import warn_of_map
 from skvae.likelihoods import BY_KIND, Gaussian
 from skvae.objectives import BOUNDS, OBJECTIVES, Objective, Shape
 from skvae.priors import PRIORS, SAMPLERS, Prior, as_prior
@@ -188,7 +189,7 @@ class VAETransformer(ClusterMethods, ExplainMethods, LatentTransformer):
         Seed of all draws. With None every fit differs; NumPy's global state is
         neither used nor changed.
     verbose : bool, default=False
-        Print the losses of each epoch.
+        Print the losses of each epoch, and how long the others take at most.
 
     Attributes
     ----------
@@ -384,7 +385,6 @@ class VAETransformer(ClusterMethods, ExplainMethods, LatentTransformer):
         both = self._map(mean_and_std, X)
         return both[:, 0], both[:, 1]
 
-    @own_modes(inference=True)
     def sample(
         self,
         n_samples=None,
@@ -433,6 +433,8 @@ class VAETransformer(ClusterMethods, ExplainMethods, LatentTransformer):
         -----
         UserWarning
             If few draws of z differ, since the given cells are too improbable.
+        UnsuitedSettingsWarning
+            Once, if the fit is a map of at least ten columns.
 
         References
         ----------
@@ -451,6 +453,15 @@ class VAETransformer(ClusterMethods, ExplainMethods, LatentTransformer):
         [2, 2]
         """
         check_is_fitted(self)
+        if kind == "draw":
+            warn_of_map(self)
+        return self._sample(n_samples, random_state, kind, given, missing)
+
+    @own_modes(inference=True)
+    def _sample(
+        self, n_samples, random_state=None, kind="draw", given=None, missing=None
+    ):
+        """Return what `sample` does, whatever the fit suits."""
         n_samples = 1 if n_samples is None else n_samples
         _check_count("n_samples", n_samples)
         if kind not in ("draw", "mean"):
@@ -493,7 +504,7 @@ class VAETransformer(ClusterMethods, ExplainMethods, LatentTransformer):
                 f"Of {n_samples} draws of z, only {fewest} differ, given row {row}: "
                 "its cells are very improbable together. Give fewer cells, or more "
                 "usual ones.",
-                stacklevel=4,
+                stacklevel=5,
             )
         return z.transpose(0, 1).flatten(0, 1)
 

@@ -67,8 +67,13 @@ RECORDS: dict[str, Any] = {
 NAME_OF = {value: name for name, value in {**SPECS, **MODELS, **RECORDS}.items()}
 
 
-LEFT_OUT = ("_skl_callbacks", "_parent_callback_ctx", "_metadata_request")
-"""Attributes of scikit-learn's that files leave out."""
+LEFT_OUT = (
+    "_skl_callbacks",
+    "_parent_callback_ctx",
+    "_metadata_request",
+    "_is_told_of_map",
+)
+"""Attributes that files leave out: those of scikit-learn, and what has been said."""
 
 
 def _name_of(value: Any) -> str:

@@ -284,7 +284,7 @@ class Training:
             After Ctrl-C. The state is that of the last whole epoch.
         """
         _keep_freed_memory()
-        self.clock.start()
+        self.clock.start(self.state.counters.n_epochs)
         before: Saved | None = None
         is_over = self._is_over
         try:
@@ -304,6 +304,11 @@ class Training:
             if not self._converged():
                 warn_if_improving(self.state, self.plan)
             warn_of_weights(self.state, self.plan)
+
+    def report(self) -> str:
+        """Return a line about the last epoch, and about the time."""
+        n_epochs, most = self.state.counters.n_epochs, self.plan.max_iter
+        return f"{self.state.history.report()}, {self.clock.report(n_epochs, most)}"
 
     @property
     def _is_over(self) -> bool:
