@@ -1,7 +1,7 @@
 // The page: data and controls, and what they do to each other.
 
 import { Column, numbersOf, numberText, pointsOf } from "./cells.js";
-import { colorOf, GRAY, isDark, ofCategories, ofClasses, ofValues, orderOf, pixelOf, pixelsOf, usualRange } from "./colors.js";
+import { colorOf, isDark, ofCategories, ofClasses, ofValues, orderOf, pixelOf, pixelsOf, usualRange } from "./colors.js";
 import { Decoder } from "./decoder.js";
 import { Selection } from "./lasso.js";
 import { element, showLegend, swatch } from "./legend.js";
