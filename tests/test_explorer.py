@@ -266,6 +266,17 @@ def test_page_without_density_says_why(iris):
     assert "There is no log-density" in header["notes"][1]
 
 
+@pytest.mark.parametrize(
+    ("given", "shape"),
+    [((4, 6), [4, 6]), ((4, 6, 1), [4, 6]), ((4, 2, 3), [4, 2, 3]), ((4, 3, 2), None)],
+)
+def test_images_have_the_shape_of_a_convolutional_decoder(given, shape):
+    X = np.random.default_rng(0).random((20, 24))
+    decoder = ConvolutionalDecoder(given, (2, 3), n_units=5)
+    header, _ = unpacked(skvae.explore(small(decoder=decoder).fit(X), X).html)
+    assert header["shape"] == shape
+
+
 def test_long_scores_take_few_draws(of_table, monkeypatch):
     model, X = of_table
     monkeypatch.setattr(_rows, "FEW", 0)

@@ -165,7 +165,7 @@ def _page_of(model: Any, X: Any, y: Any, max_cells: int, image_shape: Any) -> st
     n_rows, n_columns = cells.shape
     if not n_rows:
         raise ValueError("X must have at least one row. Got none.")
-    shape = getattr(model.decoder_, "image_shape", None) or image_shape
+    shape = _shape_of(model) if image_shape is None else image_shape
     check_image_shape(shape, n_columns)
     travelling = rows_that_travel(n_rows, n_columns, max_cells)
     rows, notes = add_rows(pack, model, X, y)
@@ -184,6 +184,15 @@ def _page_of(model: Any, X: Any, y: Any, max_cells: int, image_shape: Any) -> st
         "notes": [*_notes_of(len(travelling), n_rows), *notes, *said],
     }
     return page(header["title"], pack.text(header))
+
+
+def _shape_of(model: Any) -> tuple[int, ...] | None:
+    """Return the shape of a decoder's images; None where there are no pictures."""
+    shape = tuple(getattr(model.decoder_, "image_shape", None) or ())
+    colors = shape[2:] or (1,)
+    if not shape or colors not in ((1,), (3,)):
+        return None
+    return shape if colors == (3,) else shape[:2]
 
 
 def _decoded(model: Any, X: Any) -> np.ndarray:
