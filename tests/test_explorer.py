@@ -24,7 +24,7 @@ from torch import nn
 import skvae
 from skvae.estimators._apply import decode
 from skvae.explorer import _levels, _rows
-from skvae.explorer._page import asset, bundle
+from skvae.explorer._page import MODULES, asset, bundle
 from skvae.explorer._program import OPERATORS, decoder_program
 from skvae.networks import ConvolutionalDecoder, Perceptron, ResidualPerceptron
 from skvae.priors import NoPrior
@@ -87,6 +87,11 @@ def unpacked(page):
         for kind, shape, place in header["arrays"]
     ]
     return header, arrays
+
+
+def decoded_cells(model, Z):
+    """Return what the model decodes, before it is put into the types of columns."""
+    return decode(model.module_, Z, lambda p, outputs: p.mean(outputs))
 
 
 def values_of(column, arrays):
@@ -188,11 +193,15 @@ def test_no_values_travel_where_none_may(of_table):
     assert all(not arrays[column["codes"]].size for column in header["columns"])
     assert arrays[header["travelling"]].size == 0
     assert "no values of rows" in header["notes"][0]
+    # The range of pictures is that of decoded rows.
+    ages = decoded_cells(model, model.transform(X))[:, 0]
+    said = header["columns"][0]
+    assert ages.min() <= said["from"] <= said["to"] <= ages.max()
 
 
 def test_page_of_50_000_rows_of_784_columns_has_at_most_5_megabytes():
-    # Noise, which cannot be compressed.
-    X = np.random.default_rng(0).normal(size=(2600, 784))
+    # Uniform noise, which cannot be compressed.
+    X = np.random.default_rng(0).random(size=(2600, 784))
     model = small(hidden_layer_sizes=(256,)).fit(X[:100])
     y = np.arange(len(X)) % 10
     size = len(skvae.explore(model, X, y, image_shape=(28, 28)).html)
@@ -255,6 +264,17 @@ def test_page_without_density_says_why(iris):
     model = small(prior=NoPrior(), objective="rae").fit(iris)
     header, _ = unpacked(skvae.explore(model, iris).html)
     assert "There is no log-density" in header["notes"][1]
+
+
+@pytest.mark.parametrize(
+    ("given", "shape"),
+    [((4, 6), [4, 6]), ((4, 6, 1), [4, 6]), ((4, 2, 3), [4, 2, 3]), ((4, 3, 2), None)],
+)
+def test_images_have_the_shape_of_a_convolutional_decoder(given, shape):
+    X = np.random.default_rng(0).random((20, 24))
+    decoder = ConvolutionalDecoder(given, (2, 3), n_units=5)
+    header, _ = unpacked(skvae.explore(small(decoder=decoder).fit(X), X).html)
+    assert header["shape"] == shape
 
 
 def test_long_scores_take_few_draws(of_table, monkeypatch):
@@ -354,7 +374,7 @@ def decoded(tmp_path_factory):
         pack, Z = _levels.Pack(), 2.0 * random.normal(size=(5, model.n_components_))
         text = pack.text({"program": decoder_program(model, pack)})
         jobs.append({"pack": text, "z": Z.ravel().tolist(), "n": len(Z)})
-        expected.append(decode(model.module_, Z, lambda p, outputs: p.mean(outputs)))
+        expected.append(decoded_cells(model, Z))
     folder = tmp_path_factory.mktemp("node")
     script = bundle(("unpack", "operators", "decoder")) + DECODE
     (folder / "decode.mjs").write_text(script, "utf-8")
@@ -379,6 +399,22 @@ def test_script_decodes_as_the_model_does(decoded, which):
 def test_operators_are_those_of_the_script():
     text = asset("operators.js").split("export const OPERATORS = {")[1]
     assert set(re.findall(r"^  (\w+):", text, re.MULTILINE)) == OPERATORS
+
+
+def test_scripts_are_short_and_import_what_others_export():
+    texts = {f"./{name}.js": asset(f"{name}.js") for name in MODULES}
+    for text in texts.values():
+        assert len(text.splitlines()) <= 400
+        for names, path in re.findall(r'^import \{ (.*) \} from "(.*)";$', text, re.M):
+            exported = r"^export (?:async )?(?:const|function|class) (\w+)"
+            assert set(names.split(", ")) <= set(
+                re.findall(exported, texts[path], re.M)
+            )
+            for name in names.split(", "):
+                assert len(re.findall(rf"\b{name}\b", text)) > 1
+        assert len(re.findall(r"^import", text, re.M)) == len(
+            re.findall(r"^import .*;$", text, re.M)
+        )
 
 
 # In a browser
@@ -432,10 +468,9 @@ POINT = "return [Array.from(window.explorer.z), Array.from(window.explorer.cells
 
 def assert_decodes(opened, model):
     z, cells = opened.run(POINT)
-    Z = np.array([z])
-    expected = decode(model.module_, Z, lambda p, outputs: p.mean(outputs))
-    np.testing.assert_allclose(cells, expected[0], rtol=1e-10, atol=1e-12)
-    return Z[0]
+    expected = decoded_cells(model, np.array([z]))[0]
+    np.testing.assert_allclose(cells, expected, rtol=1e-10, atol=1e-12)
+    return np.array(z)
 
 
 @needs_browser

@@ -6,7 +6,7 @@ import numpy as np
 
 from skvae.explorer._levels import MOST_LISTED, add_levels
 from skvae.explorer._pack import Pack
-from skvae.table import Cells, Column, is_whole
+from skvae.table import Column, is_whole
 
 SEED = 0
 """Of the rows that travel, where not all do."""
@@ -25,18 +25,28 @@ def rows_that_travel(n_rows: int, n_columns: int, max_cells: int) -> np.ndarray:
 
 
 def add_columns(
-    pack: Pack, columns: tuple[Column, ...], cells: Cells, rows: np.ndarray
+    pack: Pack, columns: tuple[Column, ...], X: np.ndarray, usual: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Put the cells of some rows into a pack; return what a page knows of columns."""
-    X = np.asarray(cells[rows], dtype=np.float64)
+    """Put cells into a pack; return what a page knows of columns.
+
+    Parameters
+    ----------
+    pack : Pack
+    columns : tuple of Column
+    X : ndarray of shape (n_travelling, n_features)
+        Numbers and codes.
+    usual : ndarray of shape (n_others, n_features)
+        The same of rows that say in which range a column lies.
+    """
     are_listed = len(columns) <= MOST_LISTED
     return [
-        _described(column) | _with_cells(pack, column, values, are_listed)
-        for column, values in zip(columns, X.T, strict=True)
+        _described(column, others) | _with_cells(pack, column, values, are_listed)
+        for column, values, others in zip(columns, X.T, usual.T, strict=True)
     ]
 
 
-def _described(column: Column) -> dict[str, Any]:
+def _described(column: Column, usual: np.ndarray) -> dict[str, Any]:
+    """Return what a column is, and the range that pictures of it have."""
     known = column.categories
     said = {
         "name": str(column.name),
@@ -44,19 +54,20 @@ def _described(column: Column) -> dict[str, Any]:
         "origin": int(column.origin),
         "whole": is_whole(column.dtype),
     }
-    return said if known is None else said | {"categories": [*map(str, known)]}
+    if known is not None:
+        return said | {"categories": [*map(str, known)]}
+    observed = usual[np.isfinite(usual)]
+    ends = [0.0, 1.0] if not len(observed) else np.quantile(observed, [0.01, 0.99])
+    return said | {"from": float(ends[0]), "to": float(ends[1])}
 
 
 def _with_cells(
     pack: Pack, column: Column, values: np.ndarray, are_listed: bool
 ) -> dict[str, Any]:
-    """Return where cells are, and the range that pictures of the column have."""
+    """Return where cells are."""
     if column.categories is not None:
         return {"codes": pack.add(_codes(values, len(column.categories)))}
-    observed = values[np.isfinite(values)]
-    ends = [0.0, 1.0] if not len(observed) else np.quantile(observed, [0.01, 0.99])
-    said = add_levels(pack, values, are_listed=are_listed)
-    return said | {"from": float(ends[0]), "to": float(ends[1])}
+    return add_levels(pack, values, are_listed=are_listed)
 
 
 def _codes(values: np.ndarray, n_categories: int) -> np.ndarray:

@@ -11,12 +11,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvae.displays._cells import check_image_shape
 from skvae.displays._checks import component_names
+from skvae.estimators._apply import decode
 from skvae.explorer._columns import add_columns, rows_that_travel
 from skvae.explorer._pack import Pack
 from skvae.explorer._page import page
 from skvae.explorer._program import decoder_program
 from skvae.explorer._rows import add_rows
 from skvae.files._container import replacing
+
+MOST_DECODED = 500
+"""Decoded rows that say what values a column has, where no row may."""
 
 HEIGHT = 720
 """Of the page in a notebook, in pixels."""
@@ -161,23 +165,42 @@ def _page_of(model: Any, X: Any, y: Any, max_cells: int, image_shape: Any) -> st
     n_rows, n_columns = cells.shape
     if not n_rows:
         raise ValueError("X must have at least one row. Got none.")
-    shape = getattr(model.decoder_, "image_shape", None) or image_shape
+    shape = _shape_of(model) if image_shape is None else image_shape
     check_image_shape(shape, n_columns)
     travelling = rows_that_travel(n_rows, n_columns, max_cells)
     rows, notes = add_rows(pack, model, X, y)
+    known = np.asarray(cells[travelling], dtype=np.float64)
+    usual = known if len(known) else _decoded(model, X)
     program, said = _program(pack, model)
     header = {
         "title": f"{type(model).__name__}, {n_rows:,} rows",
         "n": n_rows,
         "components": component_names(model, [*range(model.n_components_)]),
         "rows": rows,
-        "columns": add_columns(pack, layout.columns, cells, travelling),
+        "columns": add_columns(pack, layout.columns, known, usual),
         "travelling": pack.add(travelling.astype(np.uint32)),
         "shape": None if shape is None else [*map(int, shape)],
         "program": program,
         "notes": [*_notes_of(len(travelling), n_rows), *notes, *said],
     }
     return page(header["title"], pack.text(header))
+
+
+def _shape_of(model: Any) -> tuple[int, ...] | None:
+    """Return the shape of a decoder's images; None where there are no pictures."""
+    shape = tuple(getattr(model.decoder_, "image_shape", None) or ())
+    colors = shape[2:] or (1,)
+    if not shape or colors not in ((1,), (3,)):
+        return None
+    return shape if colors == (3,) else shape[:2]
+
+
+def _decoded(model: Any, X: Any) -> np.ndarray:
+    """Return decoded numbers and codes of rows, in place of the rows' own."""
+    Z = np.asarray(model.transform(X), dtype=np.float64)[:MOST_DECODED]
+    return decode(
+        model.module_, Z, lambda likelihood, outputs: likelihood.mean(outputs)
+    )
 
 
 def _program(pack: Pack, model: Any) -> tuple[dict | None, list[str]]:
@@ -191,7 +214,7 @@ def _program(pack: Pack, model: Any) -> tuple[dict | None, list[str]]:
 def _notes_of(n_travelling: int, n_rows: int) -> list[str]:
     """Return what a reader has to know of the values of rows."""
     if n_travelling == n_rows:
-        which = f"the values of all {n_rows:,} rows"
+        which = "the values of all rows"
     elif n_travelling:
         which = f"the values of {n_travelling:,} of {n_rows:,} rows, drawn at random"
     else:

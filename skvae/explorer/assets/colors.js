@@ -86,12 +86,14 @@ export function colorOf(coloring, row) {
 // The colors of all rows, as pixels.
 export function pixelsOf(coloring, n) {
   const { codes, values } = coloring;
-  const palette = (codes ? coloring.colors : Array.from({ length: SHADES }, (_, i) => shadeAt(i / (SHADES - 1)))).map(pixelOf);
+  const shades = Array.from({ length: SHADES }, (_, i) => shadeAt(i / (SHADES - 1)));
+  const palette = (codes ? coloring.colors : shades).map(pixelOf);
   const gray = pixelOf(GRAY);
   const pixels = new Int32Array(n);
   for (let row = 0; row < n; row++) {
     if (codes) pixels[row] = palette[codes[row]];
-    else pixels[row] = Number.isFinite(values[row]) ? palette[Math.round(fractionOf(coloring, row) * (SHADES - 1))] : gray;
+    else if (!Number.isFinite(values[row])) pixels[row] = gray;
+    else pixels[row] = palette[Math.round(fractionOf(coloring, row) * (SHADES - 1))];
   }
   return pixels;
 }

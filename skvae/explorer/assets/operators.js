@@ -133,7 +133,10 @@ function logSoftmax(row) {
   return row.map((value) => value - most - total);
 }
 
-const normalized = (f) => (a, { axis }) => along(a, positive(axis, a.shape.length), a.shape[positive(axis, a.shape.length)], f);
+const normalized = (f) => (a, { axis }) => {
+  const at = positive(axis, a.shape.length);
+  return along(a, at, a.shape[at], f);
+};
 
 function argMax(a, { axis, keepdims }) {
   const at = positive(axis, a.shape.length);

@@ -1,7 +1,8 @@
 // The page: data and controls, and what they do to each other.
 
 import { Column, numbersOf, numberText, pointsOf } from "./cells.js";
-import { colorOf, GRAY, isDark, ofCategories, ofClasses, ofValues, orderOf, pixelOf, pixelsOf, usualRange } from "./colors.js";
+import { classColor, colorOf, isDark, pixelOf, pixelsOf } from "./colors.js";
+import { ofCategories, ofClasses, ofValues, orderOf, usualRange } from "./colors.js";
 import { Decoder } from "./decoder.js";
 import { Selection } from "./lasso.js";
 import { element, showLegend, swatch } from "./legend.js";
@@ -80,7 +81,8 @@ class Page {
     const { labels, measures, columns, travelling, n } = this.table;
     const choices = labels ? [{ name: labels.name, make: labels.coloring }] : [];
     for (const { name, values } of measures) choices.push({ name, make: () => ofValues(name, values) });
-    if (!labels) choices.unshift({ name: "rows", make: () => ofClasses("rows", new Uint8Array(n), ["all rows"], [[63, 144, 218]]) });
+    const alike = () => ofClasses("rows", new Uint8Array(n), ["all rows"], [classColor(0)]);
+    if (!labels) choices.unshift({ name: "rows", make: alike });
     for (const column of travelling.length ? columns : []) {
       choices.push({ name: column.name, isColumn: true, make: () => this.ofColumn(column) });
     }
@@ -94,7 +96,8 @@ class Page {
 
   setUpControls(header) {
     const groups = [["Rows", (c) => !c.isColumn], ["Columns", (c) => c.isColumn]].map(([label, is]) => {
-      const options = this.colorings.flatMap((c, i) => (is(c) ? [element("option", { value: i, textContent: c.name })] : []));
+      const chosen = this.colorings.map((c, value) => ({ c, value })).filter(({ c }) => is(c));
+      const options = chosen.map(({ c, value }) => element("option", { value, textContent: c.name }));
       return element("optgroup", { label }, ...options);
     });
     $("#color").append(...groups.filter((group) => group.children.length));
@@ -288,8 +291,10 @@ class Page {
     }
     parts.push(element("dl", {}, ...lines.flatMap(([name, value]) =>
       [element("dt", { textContent: name }), element("dd", { textContent: value })])));
-    if (!shape && columns.length > MOST_IN_TIP && cells) parts.push(element("em", { textContent: `and ${columns.length - MOST_IN_TIP} more columns` }));
-    if (cells && !real) parts.push(element("em", { textContent: "decoded: its values are not in this file" }));
+    const rest = columns.length - MOST_IN_TIP;
+    const says = (text) => parts.push(element("em", { textContent: text }));
+    if (!shape && cells && rest > 0) says(`and ${rest} more columns. `);
+    if (cells && !real) says("decoded: its values are not in this file");
     return parts;
   }
 

@@ -104,6 +104,7 @@ export class PointPanel {
       return button;
     });
     this.nearest.replaceChildren(...buttons);
+    this.holder.querySelector("#near").hidden = !near.length;
   }
 }
 
