@@ -3,6 +3,7 @@
 from skvae._version import __version__
 from skvae.callbacks import resume
 from skvae.displays import (
+    ExplanationDisplay,
     LatentDisplay,
     LossCurveDisplay,
     ManifoldDisplay,
@@ -22,6 +23,7 @@ from skvae.likelihoods import suggest_likelihood
 
 __all__ = [
     "AutoencoderTransformer",
+    "ExplanationDisplay",
     "FitReport",
     "LatentDisplay",
     "LossCurveDisplay",

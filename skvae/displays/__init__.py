@@ -6,6 +6,7 @@ setting is changed. matplotlib is imported only when something is drawn.
 """
 
 from skvae.displays._comparison import RowComparisonDisplay
+from skvae.displays._explanation import ExplanationDisplay
 from skvae.displays._latent import LatentDisplay
 from skvae.displays._losses import LossCurveDisplay
 from skvae.displays._manifold import ManifoldDisplay
@@ -13,6 +14,7 @@ from skvae.displays._reconstruction import ReconstructionDisplay
 from skvae.displays._traversal import TraversalDisplay
 
 __all__ = [
+    "ExplanationDisplay",
     "LatentDisplay",
     "LossCurveDisplay",
     "ManifoldDisplay",
