@@ -4,6 +4,7 @@ from skvae._version import __version__
 from skvae.callbacks import resume
 from skvae.displays import (
     ComponentsDisplay,
+    ExplanationDisplay,
     LatentDisplay,
     LoadingsDisplay,
     LossCurveDisplay,
@@ -28,6 +29,7 @@ __all__ = [
     "AutoencoderTransformer",
     "ComponentsDisplay",
     "Explorer",
+    "ExplanationDisplay",
     "FitReport",
     "LatentDisplay",
     "LoadingsDisplay",

@@ -9,7 +9,12 @@ from scipy.stats import norm
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.exceptions import NotFittedError
 
-from skvae import VAEOutlierDetector, VAETransformer
+from skvae import (
+    AutoencoderTransformer,
+    ExplanationDisplay,
+    VAEOutlierDetector,
+    VAETransformer,
+)
 from skvae.likelihoods import Gaussian
 
 pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations")
@@ -271,3 +276,68 @@ def test_the_planted_cell_comes_first():
     rows[np.arange(len(rows)), planted] += 6.0 * train.std(axis=0)[planted]
     found = vae.surprise(rows, baseline="usual").argmax(axis=1)
     assert (found == planted).mean() >= 0.95
+
+
+# The display
+
+
+def drawn(display):
+    """Return label → (length of the bar, text at its end) of a drawing."""
+    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+    lengths = [bar.get_width() for bar in display.bars_]
+    texts = [text.get_text() for text in display.texts_]
+    texts += [""] * (len(labels) - len(texts))
+    return dict(zip(labels, zip(lengths, texts, strict=True), strict=True))
+
+
+def test_display_has_the_contributions_of_the_most_unusual_row(mixed, no_screen):
+    rows = TABLE[:30].copy()
+    rows.loc[17, "malic_acid"] = 40.0
+    display = ExplanationDisplay.from_estimator(mixed, rows)
+    found = drawn(display)
+    usual = mixed.explain(rows, baseline="usual").iloc[17]
+    assert next(iter(found)) == "malic_acid = 40"
+    np.testing.assert_allclose(found["malic_acid = 40"][0], usual["malic_acid"])
+    latent = mixed.explain(rows).iloc[17, -1]
+    np.testing.assert_allclose(found["latent term"][0], latent)
+    assert display.ax_.get_title().startswith("row 17: surprise")
+
+
+def test_display_says_what_was_expected(mixed, no_screen):
+    row = TABLE[:1].assign(malic_acid=40.0, kind=None)
+    found = drawn(ExplanationDisplay.from_estimator(mixed, row))
+    hidden = mixed.impute(row.assign(malic_acid=np.nan))["malic_acid"][0]
+    assert found["malic_acid = 40"][1] == f"expected {hidden:.4g}"
+    assert found["kind = missing"][1].startswith("expected class_")
+    assert found["day = 2026-01-01"][1].startswith("expected 202")
+
+
+def test_display_of_a_detector_adds_up_to_the_score(detector, no_screen):
+    display = ExplanationDisplay.from_estimator(detector, TABLE, row=-1)
+    total = sum(bar.get_width() for bar in display.bars_)
+    np.testing.assert_allclose(total, -detector.score_samples(TABLE[-1:])[0])
+    assert f"row {len(TABLE) - 1}: score" in display.ax_.get_title()
+
+
+def test_display_sums_the_columns_that_have_no_bar(linear, no_screen):
+    vae, X = linear
+    display = ExplanationDisplay.from_estimator(vae, X, row=0, n_columns=2)
+    found = drawn(display)
+    assert len(found) == 4
+    usual = np.sort(vae.explain(X[:1], baseline="usual")[0, :-1])
+    np.testing.assert_allclose(found["3 other columns"][0], usual[:3].sum())
+    assert len(drawn(display.plot(n_columns=4))) == 6
+
+
+def test_display_takes_all_kinds_of_rows(linear, no_screen):
+    vae, X = linear
+    for rows in (X.tolist(), scipy.sparse.csr_array(X), X.astype(np.float32)):
+        assert len(drawn(ExplanationDisplay.from_estimator(vae, rows))) == 6
+
+
+def test_display_says_what_it_cannot_draw(linear, no_screen):
+    vae, X = linear
+    with pytest.raises(ValueError, match="row must be the position of one of the 40"):
+        ExplanationDisplay.from_estimator(vae, X, row=40)
+    with pytest.raises(TypeError, match=r"has none. Give a VAETransformer"):
+        ExplanationDisplay.from_estimator(AutoencoderTransformer(), X)

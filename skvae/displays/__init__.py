@@ -7,6 +7,7 @@ setting is changed. matplotlib is imported only when something is drawn.
 
 from skvae.displays._comparison import RowComparisonDisplay
 from skvae.displays._components import ComponentsDisplay
+from skvae.displays._explanation import ExplanationDisplay
 from skvae.displays._latent import LatentDisplay
 from skvae.displays._loadings import LoadingsDisplay
 from skvae.displays._losses import LossCurveDisplay
@@ -16,6 +17,7 @@ from skvae.displays._traversal import TraversalDisplay
 
 __all__ = [
     "ComponentsDisplay",
+    "ExplanationDisplay",
     "LatentDisplay",
     "LoadingsDisplay",
     "LossCurveDisplay",

@@ -20,6 +20,21 @@ def dense(rows):
     return rows.toarray() if issparse(rows) else np.asarray(rows)
 
 
+def indexable(X):
+    """Return `X` in a form that a list of row numbers can index."""
+    if issparse(X):
+        return X.tocsr()
+    return X if hasattr(X, "shape") else np.asarray(X)
+
+
+def take_rows(X, chosen):
+    """Return rows of what `indexable` gave, by number.
+
+    A data frame stays one, so that the estimator can check its column names.
+    """
+    return X.iloc[chosen] if hasattr(X, "iloc") else X[chosen]
+
+
 def check_decoder(estimator):
     """Raise unless `estimator` is fitted and can decode."""
     if not hasattr(estimator, "inverse_transform"):

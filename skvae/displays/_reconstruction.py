@@ -1,7 +1,6 @@
 """Rows of data beside their reconstructions."""
 
 import numpy as np
-from scipy.sparse import issparse
 
 from skvae.displays._cells import draw_images, draw_lines, line_limits
 from skvae.displays._checks import (
@@ -11,7 +10,9 @@ from skvae.displays._checks import (
     decode,
     dense,
     has_columns,
+    indexable,
     names_of,
+    take_rows,
 )
 from skvae.displays._classes import COLORS
 from skvae.inspection._encoded import Encoder
@@ -113,11 +114,10 @@ class ReconstructionDisplay:
         """
         check_decoder(estimator)
         check_count("n_samples", n_samples)
-        X = _indexable(X)
+        X = indexable(X)
         last = X.shape[0] - 1
         chosen = np.linspace(0, last, min(n_samples, last + 1)).round().astype(int)
-        # A data frame stays one, so that the estimator can check its column names.
-        rows = X.iloc[chosen] if hasattr(X, "iloc") else X[chosen]
+        rows = take_rows(X, chosen)
         decoded = decode(estimator, estimator.transform(rows), image_shape)
         names = [f"row {index}" for index in chosen]
         read = Encoder(X) if has_columns(X) and has_columns(decoded) else dense
@@ -222,10 +222,3 @@ class ReconstructionDisplay:
         ]
         self.ax_.set_yticks([])
         self.ax_.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-
-
-def _indexable(X):
-    """Return `X` in a form that a list of row numbers can index."""
-    if issparse(X):
-        return X.tocsr()
-    return X if hasattr(X, "shape") else np.asarray(X)

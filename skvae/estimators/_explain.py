@@ -1,5 +1,7 @@
 """Which cells make a row surprising."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -11,14 +13,71 @@ from skvae.estimators._cellwise import (
     less_usual,
     surprise_rows,
 )
+from skvae.estimators._impute import impute_once, plan_of
 from skvae.estimators._score import SCORE_DRAWS
-from skvae.table import as_cells
+from skvae.table import as_cells, values_of
 
 BASELINES = (None, "usual")
 """What explanations of rows may be measured from."""
 
 N_USUAL = 256
 """Number of rows drawn from a model that show what is usual."""
+
+
+class Explanation(NamedTuple):
+    """What there is to show of one row.
+
+    Attributes
+    ----------
+    contributions : ndarray of shape (n_features + 1,)
+        Those of cells beyond what is usual, and that of z.
+    unit : str
+    said : str
+        What the row's surprise is, in words.
+    """
+
+    contributions: Any
+    unit: str
+    said: str
+
+
+def shown_cells(model, X, columns):
+    """Return cells of a row, and what the model expects given its others, as values.
+
+    Parameters
+    ----------
+    model : VAETransformer
+    X : array-like of shape (1, n_features)
+    columns : sequence of int
+
+    Returns
+    -------
+    own, expected : list
+        None where the row has no cell.
+    """
+    own = model._read(X)[:][0].astype(np.float64)
+    rows = np.tile(own, (len(columns), 1))
+    rows[np.arange(len(columns)), columns] = np.nan
+    plan, layout = plan_of("auto"), model._known.layout
+    noise = model._fixed_noise(plan.most)
+    filled = impute_once(model.module_, rows, noise, plan, "mean", layout.coded)
+    expected = filled[np.arange(len(columns)), columns]
+    missing = np.isnan(own[columns])
+    pairs = np.stack((np.where(missing, expected, own[columns]), expected), axis=1)
+    known = [layout.columns[j] for j in columns]
+    shown = [_values(*each) for each in zip(pairs, known, strict=True)]
+    gone = missing.tolist()
+    found = [None if g else own for g, (own, _) in zip(gone, shown, strict=True)]
+    return found, [other for _, other in shown]
+
+
+def _values(numbers, column):
+    """Return numbers or codes as a list of values."""
+    found = values_of(numbers, column)
+    if found.dtype.kind in "mM":
+        # Of nanoseconds, NumPy would make integers.
+        found = found.astype(f"{found.dtype.kind}8[us]")
+    return found.tolist()
 
 
 class ExplainMethods:
@@ -154,6 +213,16 @@ class ExplainMethods:
         less = less_usual(contributions[:, :-1], self._usual_of_cells(plan))
         rest = contributions.sum(axis=1) - less.sum(axis=1)
         return np.column_stack((less, rest))
+
+    def _explanation(self, X):
+        """Return what there is to show of the only row of X."""
+        cells = self._read(X)
+        plain, less = (
+            self._explain_cells(cells, baseline)[0] for baseline in BASELINES
+        )
+        usual = less[-1] - plain[-1]
+        said = f"surprise {plain.sum():.4g} nats, of which {usual:.4g} are usual"
+        return Explanation(np.append(less[:-1], plain[-1]), "nats", said)
 
     def _usual_of_cells(self, plan=SCORE_DRAWS):
         """Return the median contribution of each column to rows of the model, (D,)."""

@@ -11,7 +11,7 @@ from skvae._sklearn import Interval
 from skvae.estimators._base import AUTO, COUNT
 from skvae.estimators._cellwise import less_usual
 from skvae.estimators._errors import unchanged_on_error
-from skvae.estimators._explain import N_USUAL
+from skvae.estimators._explain import N_USUAL, Explanation
 from skvae.estimators._inner import DensityEstimator
 from skvae.estimators._marginal import Marginal
 from skvae.likelihoods import learn_columns
@@ -264,8 +264,12 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
         array([3])
         """
         check_is_fitted(self)
+        explained = self._contributions(self.estimator_._read(X))[0]
+        return self.estimator_._known.layout.decode_numbers(explained, X, "latent")
+
+    def _contributions(self, cells):
+        """Return contributions (n, D + 1), and which surprise they are of, (n,)."""
         model, marginal = self.estimator_, self._marginal
-        cells = model._read(X)
         surprises = self._scaled(self._surprises(cells))
         larger = surprises.argmax(axis=1)
         whole = model._explain_cells(cells, "usual", self.n_draws)[:, :-1]
@@ -273,8 +277,14 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
         alone = less_usual(-marginal.cell_log_prob(cells), usual)
         each = np.where(larger[:, None] == 0, whole, alone) / self._span[larger, None]
         rest = surprises.max(axis=1) - each.sum(axis=1)
-        explained = np.column_stack((each, rest))
-        return model._known.layout.decode_numbers(explained, X, "latent")
+        return np.column_stack((each, rest)), larger
+
+    def _explanation(self, X):
+        """Return what there is to show of the only row of X."""
+        contributions, larger = self._contributions(self.estimator_._read(X))
+        of = ("of the whole row", "of its cells, one by one")[larger[0]]
+        said = f"score {-contributions.sum():.3g}, minus the surprise {of}"
+        return Explanation(contributions[0], "scale of scores", said)
 
     def decision_function(self, X):
         """Return `score_samples` minus the threshold: negative for outliers.

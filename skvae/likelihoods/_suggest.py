@@ -164,11 +164,11 @@ def _levels(values: Values) -> Suggestion | None:
 
 
 def _few_values(values: Values) -> Suggestion | None:
-    gaps = np.diff(values.distinct)
-    is_even = values.are_whole and gaps.max() <= 2 * gaps.min()
-    if not values.are_few or is_even:
+    n_values = len(values.distinct)
+    is_dense = values.are_whole and values.high - values.low < 3 * n_values
+    if not values.are_few or is_dense:
         return None
-    return Suggestion("normal_scores", f"only {len(values.distinct)} values")
+    return Suggestion("normal_scores", f"only {n_values} values")
 
 
 def _counts(values: Values) -> Suggestion | None:
@@ -213,7 +213,8 @@ def _fractions(values: Values) -> Suggestion | None:
 def _long_tail(values: Values) -> Suggestion | None:
     tail = _skewness(values.cells)
     if values.low > 0.0 and tail > SKEWED:
-        of_logs = _skewness(np.log(values.cells))
+        # Not -0.0.
+        of_logs = round(_skewness(np.log(values.cells)), 1) + 0.0
         if abs(of_logs) < 0.5 * tail:
             reason = f"positive, skewness {tail:.1f}, of logarithms {of_logs:.1f}"
             return Suggestion("log_normal", reason)
