@@ -22,7 +22,7 @@ N_NAMED = 5
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Loadings:  # numpydoc ignore=PR02
+class ComponentLoadings:  # numpydoc ignore=PR02
     """How columns change with each component, as `loadings` measures it.
 
     Parameters
@@ -72,7 +72,7 @@ class Loadings:  # numpydoc ignore=PR02
         return "\n".join(lines)
 
 
-def loadings(estimator: Any, X: Any) -> Loadings:
+def loadings(estimator: Any, X: Any) -> ComponentLoadings:
     r"""Measure how columns change with each component, on average over rows.
 
     With the expected value :math:`m_j(z)` of a column, or the probability of one of its
@@ -99,7 +99,7 @@ def loadings(estimator: Any, X: Any) -> Loadings:
 
     Returns
     -------
-    loadings : Loadings
+    loadings : ComponentLoadings
         With arrays, or DataFrames where `fit` was given one or `set_output` asks for
         them.
 
@@ -170,7 +170,7 @@ def loadings(estimator: Any, X: Any) -> Loadings:
     names = [_name(layout.columns[j], code) for j, code in pairs]
     library = output_library(estimator) or layout.library
     rows = [str(name) for name in estimator.get_feature_names_out()[:n_real]]
-    return Loadings(
+    return ComponentLoadings(
         standardized=matrix_of(library, standardized, rows, names),
         original=matrix_of(library, original, rows, names),
         scale=scale,
