@@ -13,6 +13,7 @@ from sklearn.callback import with_callbacks as with_callbacks
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._param_validation import Interval as Interval
 from sklearn.utils._param_validation import StrOptions as StrOptions
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_sample_weight
 
 
@@ -45,6 +46,12 @@ def identity(value: Any) -> str:
     # An address says nothing in another process, to which pickle names functions.
     named = "<" not in getattr(value, "__qualname__", "<")
     return f"{value.__module__}.{value.__qualname__}" if named else text
+
+
+def output_library(estimator: Any) -> str | None:
+    """Return what package of tables `set_output` asks for; None if it does not."""
+    asked = str(_get_output_config("transform", estimator)["dense"])
+    return None if asked == "default" else asked
 
 
 def column_indices(X: Any, columns: Any) -> list[int]:

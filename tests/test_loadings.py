@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skvae import AutoencoderTransformer, LatentDisplay, LoadingsDisplay, VAETransformer
-from skvae.estimators._apply import decode
+from skvae.estimators._apply import decode, mean_derivatives
 from skvae.inspection import loadings
 from skvae.priors import CategoricalLatents
 
@@ -183,6 +183,15 @@ def test_sparse_rows_and_chunks_of_rows_give_the_same(monkeypatch):
     assert_allclose(loadings(vae, X).standardized, expected, atol=1e-12)
 
 
+def test_derivatives_are_taken_at_some_of_many_rows(mixed, monkeypatch):
+    vae, frame = mixed
+    every_third = vae.transform(frame)[::3]
+    monkeypatch.setattr("skvae.inspection._loadings.MOST_ROWS", 20)
+    slopes = mean_derivatives(vae.module_, every_third, lambda p, a: p.expected(a))
+    found = loadings(vae, frame)
+    assert_allclose(found.original, slopes * found.scale[:, None])
+
+
 def test_components_of_categorical_variables_are_left_out(iris):
     vae = VAETransformer(5, prior=CategoricalLatents(3), **QUICK).fit(iris)
     assert loadings(vae, iris).standardized.shape == (2, 4)
@@ -208,6 +217,15 @@ def test_columns_constant_in_the_rows_and_units_of_any_size_have_finite_loadings
     assert_allclose(loadings(vae, X).standardized, expected, rtol=1e-6)
     X[:, 2] = 1.5
     assert_array_equal(loadings(vae, X).standardized[:, 2], 0.0)
+
+
+def test_loadings_read_as_a_line_for_each_component(mixed, iris):
+    (line,) = repr(loadings(*mixed)).splitlines()
+    assert line.startswith("component 0: ")
+    assert line.endswith(", ...")
+    assert line.count(", ") == 5
+    model = AutoencoderTransformer(3, **QUICK).fit(iris)
+    assert len(repr(loadings(model, iris)).splitlines()) == 3
 
 
 # Pictures

@@ -36,7 +36,7 @@ class Arrows(NamedTuple):
 
         Parameters
         ----------
-        found : Loadings
+        found : ComponentLoadings
         chosen : list of two int
             The components.
         n_arrows : int

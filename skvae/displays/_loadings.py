@@ -34,7 +34,7 @@ class LoadingsDisplay:
     Parameters
     ----------
     values : ndarray of shape (n_components, n_values)
-        What `Loadings.standardized` holds.
+        What `ComponentLoadings.standardized` holds.
     names : sequence of str
         Names of the columns, or `"column = category"`.
     components : sequence of str

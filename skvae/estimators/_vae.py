@@ -208,9 +208,10 @@ class VAETransformer(ClusterMethods, ExplainMethods, LatentTransformer):
     explained_variance_ratio_ : ndarray of shape (n_components,)
         How much R2 rises with each component, where PCA has the same for standardized
         columns: increments of what :func:`skvae.inspection.cumulative_r2` gives for
-        training rows, at most 10,000 and at most 20,000 / K (but 200), the first in an
-        order that is as good as random. With a nonlinear decoder it need not descend,
-        and can be negative. The sum is R2 with all components.
+        training rows, at most 10,000, and of more than 2 components no more than
+        20,000 / K or else 200: the first in an order that is as good as random. With a
+        nonlinear decoder it need not descend, and can be negative. The sum is R2 with
+        all components.
     n_iter_ : int
         Number of epochs run.
     loss_curve_ : list of float

@@ -4,7 +4,7 @@ from skvae.inspection._comparison import RowComparison, compare_rows
 from skvae.inspection._components import cumulative_r2
 from skvae.inspection._factors import InformationGap, mutual_information_gap
 from skvae.inspection._latent import draw_posterior
-from skvae.inspection._loadings import Loadings, loadings
+from skvae.inspection._loadings import ComponentLoadings, loadings
 from skvae.inspection._maps import (
     continuity,
     neighbor_accuracy,
@@ -29,10 +29,10 @@ from skvae.inspection._rules import ColumnRules, find_rules
 
 __all__ = [
     "ColumnRules",
+    "ComponentLoadings",
     "FitReport",
     "InformationGap",
     "LatentDistance",
-    "Loadings",
     "PosteriorComparison",
     "RowComparison",
     "compare_posterior_to_prior",

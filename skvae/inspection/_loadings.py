@@ -7,15 +7,22 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._sklearn import output_library
 from skvae.estimators._apply import mean_derivatives
-from skvae.table import Cells, Column, library_of, matrix_of
+from skvae.table import Cells, Column, matrix_of
 
 NO_SPREAD = 1e-15
 """Standard deviation, over the largest cell, of a column that is constant."""
 
+MOST_ROWS = 10_000
+"""Rows at which derivatives are taken, at most."""
+
+N_NAMED = 5
+"""Columns that are named for each component."""
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Loadings:  # numpydoc ignore=PR02
+class ComponentLoadings:  # numpydoc ignore=PR02
     """How columns change with each component, as `loadings` measures it.
 
     Parameters
@@ -54,8 +61,18 @@ class Loadings:  # numpydoc ignore=PR02
         matrix = np.asarray(self.standardized)[:, -len(self.names) :]
         return matrix.astype(np.float64)
 
+    def __repr__(self) -> str:
+        """Return a line for each component, with the columns that change most."""
+        lines = []
+        for k, row in enumerate(self.array):
+            most = np.argsort(-np.abs(row), kind="stable")[:N_NAMED]
+            said = ", ".join(f"{self.names[j]} {row[j]:+.2f}" for j in most)
+            rest = ", ..." * (len(row) > N_NAMED)
+            lines.append(f"component {k}: {said}{rest}")
+        return "\n".join(lines)
 
-def loadings(estimator: Any, X: Any) -> Loadings:
+
+def loadings(estimator: Any, X: Any) -> ComponentLoadings:
     r"""Measure how columns change with each component, on average over rows.
 
     With the expected value :math:`m_j(z)` of a column, or the probability of one of its
@@ -82,7 +99,7 @@ def loadings(estimator: Any, X: Any) -> Loadings:
 
     Returns
     -------
-    loadings : Loadings
+    loadings : ComponentLoadings
         With arrays, or DataFrames where `fit` was given one or `set_output` asks for
         them.
 
@@ -101,8 +118,9 @@ def loadings(estimator: Any, X: Any) -> Loadings:
 
     Notes
     -----
-    Derivatives are exact, in float64. A mean over rows is 0 where a column rises with a
-    component for some rows and falls for others as much. The last components of
+    Derivatives are exact, in float64; of more than 10,000 rows, they are averaged over
+    evenly spaced ones. A mean over rows is 0 where a column rises with a component for
+    some rows and falls for others as much. The last components of
     :class:`~skvae.priors.CategoricalLatents`, probabilities of categories that cannot
     change one at a time, are left out. Columns of `ordinal` levels have a value for
     each level, too.
@@ -120,10 +138,11 @@ def loadings(estimator: Any, X: Any) -> Loadings:
     >>> X = load_iris(as_frame=True).data
     >>> vae = VAETransformer(max_iter=20, tol=None, random_state=0).fit(X)
     >>> found = loadings(vae, X)
-    >>> found.standardized.round(1).shape
+    >>> found
+    component 0: ...sepal width (cm) ...
+    component 1: sepal width (cm) ...
+    >>> found.standardized.shape
     (2, 4)
-    >>> found.standardized.iloc[0].abs().idxmin()
-    'sepal width (cm)'
     """
     model = check_model(estimator)
     n_real = model.posterior.n_real(model.n_components)
@@ -140,7 +159,8 @@ def loadings(estimator: Any, X: Any) -> Loadings:
         )
     mean, std = np.ascontiguousarray(moments[:, 0]), moments[:, 1]
     scale = np.sqrt(mean.var(axis=0) + np.square(std).mean(axis=0))[:n_real]
-    slopes = mean_derivatives(model, mean, lambda p, outputs: p.expected(outputs))
+    some = mean[:: -(-len(mean) // MOST_ROWS)]
+    slopes = mean_derivatives(model, some, lambda p, outputs: p.expected(outputs))
     columns, codes = model.likelihood.expected_of.numpy()
     original = slopes[:n_real] * scale[:, None]
     spread = _spread(estimator._read(X), columns, codes)
@@ -148,9 +168,9 @@ def loadings(estimator: Any, X: Any) -> Loadings:
     layout = estimator._known.layout
     pairs = zip(columns.tolist(), codes.tolist(), strict=True)
     names = [_name(layout.columns[j], code) for j, code in pairs]
-    library = library_of(estimator.transform(X)) or layout.library
+    library = output_library(estimator) or layout.library
     rows = [str(name) for name in estimator.get_feature_names_out()[:n_real]]
-    return Loadings(
+    return ComponentLoadings(
         standardized=matrix_of(library, standardized, rows, names),
         original=matrix_of(library, original, rows, names),
         scale=scale,
