@@ -246,6 +246,7 @@ def test_one_far_row_is_counted_and_does_not_hide_the_others(far):
     rows = far.axes_[2]
     assert (far.comparison.closest > rows.get_xlim()[1]).sum() == 1
     assert (far.comparison.closest_real <= rows.get_xlim()[1]).all()
+    assert -0.1 < rows.get_xlim()[0] / rows.get_xlim()[1] <= 0.0
     assert "left out: 1)" in rows.get_xlabel()
 
 
