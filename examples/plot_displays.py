@@ -128,7 +128,8 @@ for name in tables:
 # %%
 # How generated rows differ
 # -------------------------
-# A map is not made for rows: these fits maximize the bound alone.
+# A map is not made for rows: these fits maximize the bound alone. Draws of Bernoulli
+# cells are black or white, so that they are told from gray images at once.
 
 for name, (X, _, options, _) in tables.items():
     options = {"max_iter": 20, "tol": None, "random_state": 0, **options}

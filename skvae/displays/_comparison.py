@@ -148,7 +148,7 @@ class RowComparisonDisplay:
         label += f"\n(farther rows, left out: {n_farther})" if n_farther else ""
         ax.set(xlabel=label, ylabel="fraction of rows")
         if n_farther:
-            ax.set_xlim(right=limit)
+            ax.set_xlim(-0.03 * limit, limit)
         ax.legend(frameon=False, loc="lower right")
         ax.set_title(
             f"median {self.comparison.closest_ratio:.2f} times\nthat of real rows"
