@@ -28,8 +28,8 @@ from skvae.likelihoods import suggest_likelihood
 __all__ = [
     "AutoencoderTransformer",
     "ComponentsDisplay",
-    "Explorer",
     "ExplanationDisplay",
+    "Explorer",
     "FitReport",
     "LatentDisplay",
     "LoadingsDisplay",
