@@ -21,7 +21,10 @@ import scipy.sparse
 from sklearn.datasets import load_digits, load_wine
 
 from skvae import (
+    ComponentsDisplay,
+    ExplanationDisplay,
     LatentDisplay,
+    LoadingsDisplay,
     LossCurveDisplay,
     ManifoldDisplay,
     ReconstructionDisplay,
@@ -117,6 +120,31 @@ for name, (X, _, _, shape) in tables.items():
     row = X.iloc[:1] if hasattr(X, "iloc") else X[:1]
     display = TraversalDisplay.from_estimator(fits[name], row, image_shape=shape)
     display.figure_.suptitle(name)
+
+# %%
+# What drives a component
+# -----------------------
+
+for name, (X, _, _, shape) in tables.items():
+    display = LoadingsDisplay.from_estimator(fits[name], X, image_shape=shape)
+    display.figure_.suptitle(name)
+
+# %%
+# How much components explain
+# ---------------------------
+
+for name, (X, *_) in tables.items():
+    ComponentsDisplay.from_estimator(fits[name], X).figure_.suptitle(name)
+
+# %%
+# Why a row is unusual
+# --------------------
+# It is the one with the least log-density.
+
+for name, (X, *_) in tables.items():
+    worst = int(fits[name].score_samples(X).argmin())
+    row = X.iloc[[worst]] if hasattr(X, "iloc") else X[[worst]]
+    ExplanationDisplay.from_estimator(fits[name], row).ax_.set_title(name)
 
 # %%
 # How training went
