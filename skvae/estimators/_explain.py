@@ -113,8 +113,9 @@ class ExplainMethods:
         -----
         Deterministic. A row is encoded once without each of its D cells and takes 64 to
         1,024 draws of z each time, until the standard error is at most 0.1 nats: as
-        much work as D to 8 D times `score_samples`. Rows are taken in pieces, so that
-        memory does not grow with the number of draws.
+        much work as D to 8 D times `score_samples`, which for hundreds of columns is
+        seconds a row. Rows are taken in pieces, so that memory does not grow with the
+        number of draws.
 
         References
         ----------
