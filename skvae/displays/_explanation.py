@@ -6,12 +6,15 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skvae.displays._checks import check_ax, check_count, indexable, take_rows
+from skvae.displays._checks import (
+    check_ax,
+    check_count,
+    indexable,
+    shortened,
+    take_rows,
+)
 from skvae.displays._classes import COLORS, GRAY
 from skvae.estimators._explain import shown_cells
-
-LONGEST = 24
-"""Most letters of a name or a value that are written."""
 
 
 class ExplanationDisplay:
@@ -113,7 +116,7 @@ class ExplanationDisplay:
         model = getattr(estimator, "estimator_", estimator)
         most = _largest(explained.contributions, n_columns)
         own, expected = shown_cells(model, chosen, most)
-        names = [str(column.name) for column in model._known.layout.columns]
+        names = [column.title for column in model._known.layout.columns]
         display = cls(
             explained.contributions,
             names,
@@ -168,7 +171,7 @@ class ExplanationDisplay:
 
     def _label(self, column):
         value = (self.values or {}).get(int(column))
-        name = _shortened(self.names[column])
+        name = shortened(self.names[column])
         return name if value is None else f"{name} = {value}"
 
     def _write_expected(self, most, lengths):
@@ -220,8 +223,4 @@ def _text(value):
         return f"{value / timedelta(days=1):.4g} days"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}".removesuffix(" 00:00")
-    return _shortened(str(value))
-
-
-def _shortened(text):
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return shortened(str(value))

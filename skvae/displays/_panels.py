@@ -70,7 +70,7 @@ def _moved(rows, usual, is_coded):
 
 def _panel(column, cells, usual):
     """Return the panel of a column, given as numbers and codes."""
-    name = column.name if isinstance(column.name, str) else f"column {column.name}"
+    name = column.title
     names = ["False", "True"] if column.kind == "boolean" else column.categories
     if names is not None:
         found, places = np.unique(cells, return_inverse=True)

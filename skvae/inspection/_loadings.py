@@ -227,8 +227,7 @@ def _spread(cells: Cells, columns: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 def _name(column: Column, code: int) -> str:
     """Return what a value is called."""
-    name = str(column.name) if isinstance(column.name, str | tuple) else None
-    name = f"column {column.name}" if name is None else name
+    name = column.title
     if code >= 0:
         category = code if column.categories is None else column.categories[code]
         return f"{name} = {category}"

@@ -75,6 +75,12 @@ class Column(NamedTuple):
         return repr(self.name) if isinstance(self.name, str) else str(self.name)
 
     @property
+    def title(self) -> str:
+        """The name of the column beside numbers, where a position says too little."""
+        is_name = isinstance(self.name, str | tuple)
+        return str(self.name) if is_name else f"column {self.name}"
+
+    @property
     def has_order(self) -> bool:
         """Whether the categories have an order: that of the type, or of numbers."""
         if self.ordered or self.categories is None:
