@@ -66,7 +66,11 @@ def test_normal_sequence_differs_by_seed():
     assert not torch.equal(*(normal_sequence(10, 3, seed=seed) for seed in (0, 1)))
 
 
-@pytest.mark.parametrize("random_state", [None, 5, np.random.RandomState(5)], ids=repr)
+@pytest.mark.parametrize(
+    "random_state",
+    [None, 5, np.random.RandomState(5)],
+    ids=["None", "5", "RandomState"],
+)
 def test_random_leaves_everything_global_untouched(untouched, random_state):
     seed = seed_from(random_state)
     _draw(seed, Stream.PARAMETERS)
