@@ -23,7 +23,7 @@ from torch import nn
 
 import skvae
 from skvae.estimators._apply import decode
-from skvae.explorer import _levels, _rows
+from skvae.explorer import _contributions, _levels, _names, _rows
 from skvae.explorer._page import MODULES, asset, bundle
 from skvae.explorer._program import OPERATORS, decoder_program
 from skvae.networks import ConvolutionalDecoder, Perceptron, ResidualPerceptron
@@ -74,6 +74,11 @@ def table(n=200):
     return X
 
 
+def names_of(X):
+    """Return names of rows that a spreadsheet would compute."""
+    return pd.Index([f"=ROW({i})" for i in range(len(X))], name="@key")
+
+
 def unpacked(page):
     """Return the header and the arrays of a page, as a browser reads them."""
     text = re.search(r'<script id="data" type="text/plain">(.*?)</script>', page)[1]
@@ -114,7 +119,7 @@ def of_table():
 def page_of_table(of_table):
     model, X = of_table
     y = pd.Series(np.where(X["age"] > 40, "old", "young"), name=BAD)
-    return skvae.explore(model, X, y).html
+    return skvae.explore(model, X.set_axis(names_of(X)), y).html
 
 
 # What travels
@@ -199,6 +204,61 @@ def test_no_values_travel_where_none_may(of_table):
     assert ages.min() <= said["from"] <= said["to"] <= ages.max()
 
 
+def test_contributions_are_those_of_explain(of_table, page_of_table):
+    model, X = of_table
+    header, arrays = unpacked(page_of_table)
+    places, codes, steps = (
+        arrays[header["unusual"][name]] for name in ("places", "codes", "steps")
+    )
+    assert places.tolist() == [*range(len(X))]
+    signed = codes.astype(float)
+    found = signed * np.abs(signed) * steps[:, None]
+    exact = model.explain(X, baseline="usual")
+    exact["latent"] = model.explain(X)["latent"]
+    largest = np.abs(exact.to_numpy()).max(axis=1, keepdims=True)
+    assert (np.abs(found - exact) <= 0.008 * largest).all(axis=None)
+    # A missing cell contributes nothing.
+    assert (found[:, :-1][X.isna()] == 0.0).all()
+    assert "What makes a row unusual" in header["notes"][1]
+
+
+def test_contributions_take_what_values_leave(of_table):
+    model, X = of_table
+    header, arrays = unpacked(skvae.explore(model, X, max_cells=200 * 6 + 7 * 50).html)
+    assert len(arrays[header["travelling"]]) == 200
+    places = arrays[header["unusual"]["places"]]
+    assert len(set(places.tolist())) == 50
+    assert places.max() >= 100
+    assert "of 50 rows" in header["notes"][1]
+
+
+def test_numbers_of_rows_keep_zeros_and_gaps():
+    values = np.array([[0.0, 0.0], [100.0, -0.01], [np.nan, 1.0]])
+    codes, steps = _contributions.coded(values)
+    assert codes.tolist() == [[0, 0], [127, -1], [0, 0]]
+    np.testing.assert_allclose(steps, [0.0, 100.0 / 127**2, np.nan], rtol=1e-6)
+
+
+def test_names_of_rows_travel_with_their_values(of_table, page_of_table, monkeypatch):
+    _, X = of_table
+    header, _ = unpacked(page_of_table)
+    assert header["names"] == {"name": "@key", "texts": [*names_of(X)]}
+    days = pd.date_range("2024-01-30", periods=len(X), name="day")
+    both = pd.MultiIndex.from_arrays([days, range(len(X))], names=["day", None])
+    travelling = np.array([1, 3])
+    for index, name, texts in (
+        (days, "day", ["2024-01-31", "2024-02-02"]),
+        (both, "day", ["2024-01-31 / 1", "2024-02-02 / 3"]),
+        (range(5, 5 + len(X)), "index", ["6", "8"]),
+    ):
+        found = _names.names_of(X.set_axis(index), travelling)
+        assert found == {"name": name, "texts": texts}
+        assert _names.names_of(X.set_axis(index), travelling[:0]) is None
+    monkeypatch.setattr(_names, "MOST_CHARACTERS", 1)
+    for table in (X, X.to_numpy(), X.set_axis(days)):
+        assert _names.names_of(table, travelling) is None
+
+
 def test_page_of_50_000_rows_of_784_columns_has_at_most_5_megabytes():
     # Uniform noise, which cannot be compressed.
     X = np.random.default_rng(0).random(size=(2600, 784))
@@ -252,6 +312,7 @@ def test_detector_and_autoencoder_have_pages(iris):
     assert header["title"] == "VAETransformer, 150 rows"
     model = small(skvae.AutoencoderTransformer, 1).fit(iris)
     header, arrays = unpacked(skvae.explore(model, iris, iris[:, 0]).html)
+    assert header["unusual"] is None
     (score,) = header["rows"]["measures"]
     assert score["name"] == "minus squared error"
     np.testing.assert_allclose(values_of(score, arrays), model.score_samples(iris))
@@ -264,6 +325,8 @@ def test_page_without_density_says_why(iris):
     model = small(prior=NoPrior(), objective="rae").fit(iris)
     header, _ = unpacked(skvae.explore(model, iris).html)
     assert "There is no log-density" in header["notes"][1]
+    assert header["unusual"] is None
+    assert len(header["notes"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -403,6 +466,11 @@ def test_operators_are_those_of_the_script():
 
 def test_scripts_are_short_and_import_what_others_export():
     texts = {f"./{name}.js": asset(f"{name}.js") for name in MODULES}
+    declared = r"^(?:export )?(?:async )?(?:const|function|class) (\w+)"
+    names = [
+        name for text in texts.values() for name in re.findall(declared, text, re.M)
+    ]
+    assert len(names) == len(set(names))
     for text in texts.values():
         assert len(text.splitlines()) <= 400
         for names, path in re.findall(r'^import \{ (.*) \} from "(.*)";$', text, re.M):
@@ -524,10 +592,36 @@ def test_hover_shows_the_values_of_a_row(opened, of_table):
         "const tip = document.querySelector('#tip');"
         "return !tip.hidden && tip.innerText;"
     )
-    assert f"Row {row} " in text
+    assert f"=ROW({row}) · {BAD} " in text
+    assert "most unusual: " in text
     assert str(X["age"][row]) in text
     assert X["level"][row] in text
     assert opened.run("return window.attacked ?? null") is None
+
+
+@needs_browser
+def test_row_that_is_chosen_says_what_makes_it_unusual(opened, of_table):
+    model, X = of_table
+    contributions = model.explain(X, baseline="usual").iloc[:, :-1]
+    row = int(contributions.max(axis=1).argmax())
+    script = """
+        window.explorer.goTo(arguments[0]);
+        const lines = document.querySelectorAll("#unusual tr");
+        return [
+          document.querySelector("#unusual h3").textContent,
+          Array.from(lines, (line) => line.querySelector("th").textContent),
+          Array.from(lines, (line) => line.querySelector(".value").textContent),
+          document.querySelector("#nearest button").title,
+        ];
+    """
+    title, names, values, button = opened.run(script, row)
+    assert title == f"What makes =ROW({row}) unusual"
+    most = contributions.iloc[row].sort_values(ascending=False)
+    most = most[most > 0.01 * most.max()][:5]
+    assert names[: len(most)] == [*most.index]
+    assert names[-1] == "latent term"
+    assert float(values[0]) == pytest.approx(most.iloc[0], rel=0.01)
+    assert button.startswith(f"Go to =ROW({row}), {BAD} ")
 
 
 @needs_browser
@@ -551,11 +645,13 @@ def test_lasso_marks_rows_and_exports_them(opened, of_table):
     names, *lines = csv.reader(io.StringIO(path.read_bytes().decode()))
     assert len(lines) == count
     assert names[-6:] == list(X.columns)
+    assert names[:3] == ["row", "'@key", BAD]
     for line in lines:
         row, said = int(line[0]), dict(zip(names, line, strict=True))
+        assert line[1] == f"'=ROW({row})"
         assert float(said["age"]) == X["age"][row]
         assert said["level"] == X["level"][row]
-        np.testing.assert_allclose(np.array(line[2:4], float), Z[row], atol=1e-4)
+        np.testing.assert_allclose(np.array(line[3:5], float), Z[row], atol=1e-4)
 
 
 @needs_browser

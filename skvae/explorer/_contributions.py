@@ -10,12 +10,12 @@ from skvae.explorer._columns import rows_that_travel
 from skvae.explorer._pack import Pack
 from skvae.table import as_cells
 
-STEPS = 127
-"""Steps of 8 bits on either side of zero, the last of which is a row's largest."""
+MOST = 127
+"""Code of the largest number of a row; codes stand for squares, with their sign."""
 
 NOTE = (
     "What makes a row unusual: how much worse each cell fits than is usual of its "
-    "column, in nats, rounded by at most 0.4 % of the largest of the row."
+    "column, in nats, rounded by at most 0.8 % of the largest of the row."
 )
 
 
@@ -62,12 +62,14 @@ def _contributions(model: Any, X: np.ndarray, n_draws: int | str) -> np.ndarray:
 
 
 def coded(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes of numbers, int8, and what a step of each row is, (n,).
+    """Return codes c of numbers, int8, and steps s of rows, (n,): numbers are s c |c|.
 
-    A row with numbers that are not finite has no steps.
+    By squares, small numbers are not lost beside a large one. A row with numbers that
+    are not finite has a step that is not.
     """
-    steps = np.abs(values).max(axis=1) / STEPS
+    steps = np.abs(values).max(axis=1) / MOST**2
     known = np.isfinite(steps)
     run = np.where(known & (steps > 0.0), steps, 1.0)
-    codes = np.where(known[:, None], np.rint(values / run[:, None]), 0.0)
+    scaled = np.where(known[:, None], values, 0.0) / run[:, None]
+    codes = np.rint(np.sign(scaled) * np.sqrt(np.abs(scaled)))
     return codes.astype(np.int8), np.where(known, steps, np.nan).astype(np.float32)

@@ -64,7 +64,8 @@ export class Selection {
 
   line(row) {
     const { color, label } = this.table.said(row);
-    const go = element("button", { type: "button", textContent: this.table.nameOf(row), title: "Go to this row" });
+    const textContent = this.table.names ? this.table.nameOf(row) : row;
+    const go = element("button", { type: "button", textContent, title: "Go to this row" });
     go.addEventListener("click", () => this.acts.goTo(row));
     const cells = this.table.measures.map(({ values }) =>
       element("td", { className: "value", textContent: numberText(values[row]) }));

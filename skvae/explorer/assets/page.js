@@ -33,16 +33,16 @@ function tableOf(header, arrays) {
   const unusual = unusualOf(header.unusual, arrays, table.columns);
   table.unusual = (row) => unusual(table.places[row]);
   table.names = header.names;
-  table.nameOf = (row) => nameOf(table, row);
+  table.nameOf = (row, word = "row") => nameOf(table, row, word);
   if (rows.labels) table.labels = labelsOf(rows.labels, arrays);
   table.limits = limitsOf(table);
   return table;
 }
 
 // A row is called as in the index of its table, if that travels, or else numbered.
-function nameOf({ names, places }, row) {
-  if (!names) return String(row);
-  return places[row] < 0 ? `at position ${row}` : names.texts[places[row]];
+function nameOf({ names, places }, row, word) {
+  if (!names) return `${word} ${row}`;
+  return places[row] < 0 ? `${word} at position ${row}` : names.texts[places[row]];
 }
 
 function labelsOf(said, arrays) {
@@ -296,7 +296,7 @@ class Page {
   tipOf(row) {
     const { measures, columns, shape } = this.table;
     const { color, titled } = this.table.said(row);
-    const name = `Row ${this.table.nameOf(row)}`;
+    const name = this.table.nameOf(row, "Row");
     const parts = [element("strong", {}, swatch(color), titled ? `${name} · ${titled}` : name)];
     const real = this.table.valuesOf(row);
     const cells = real ?? this.decodedRow(row);

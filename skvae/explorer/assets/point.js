@@ -38,6 +38,7 @@ export class PointPanel {
     });
     holder.querySelector("#cells").hidden = Boolean(table.shape);
     this.image.hidden = !table.shape;
+    this.nearest.classList.toggle("images", Boolean(table.shape));
     this.build();
   }
 
@@ -65,7 +66,7 @@ export class PointPanel {
     if (shape && cells) drawImage(this.image, cells, shape, limits);
     const real = chosen === undefined ? null : this.table.valuesOf(chosen);
     this.parts.forEach((part, j) => this.showCell(part, cells?.[j] ?? NaN, real ? real[j] : NaN));
-    const title = real ? `row ${this.table.nameOf(chosen)}` : "";
+    const title = real ? this.table.nameOf(chosen) : "";
     Object.assign(this.holder.querySelector("#real"), { textContent: title, title });
     this.showNearest(near, chosen);
   }
@@ -91,11 +92,11 @@ export class PointPanel {
     const key = near.join() + chosen;
     if (key === this.key) return;
     this.key = key;
-    const isKnown = chosen !== undefined;
-    showUnusual(this.holder.querySelector("#unusual"), isKnown ? this.table.unusual(chosen) : null, isKnown ? this.table.nameOf(chosen) : "");
+    const unusual = chosen === undefined ? null : this.table.unusual(chosen);
+    showUnusual(this.holder.querySelector("#unusual"), unusual, unusual && this.table.nameOf(chosen));
     const buttons = near.map((row) => {
       const { color, titled } = this.table.said(row);
-      const name = `row ${this.table.nameOf(row)}`;
+      const name = this.table.nameOf(row);
       const title = titled ? `${name}, ${titled}` : name;
       const button = element("button", { type: "button", title: `Go to ${title}`, ariaLabel: title });
       if (shape) {

@@ -17,24 +17,28 @@ export function unusualOf(said, arrays, columns) {
     const i = at.get(place);
     if (i === undefined || !Number.isFinite(steps[i])) return null;
     const start = i * (columns.length + 1);
-    const cells = columns.map(({ name }, j) => ({ name, value: codes[start + j] * steps[i] }));
+    const valueAt = (j) => codes[start + j] * Math.abs(codes[start + j]) * steps[i];
+    const cells = columns.map(({ name }, j) => ({ name, value: valueAt(j) }));
     cells.sort((a, b) => b.value - a.value);
-    return [...cells, { name: "latent term", title: LATENT, value: codes[start + columns.length] * steps[i] }];
+    return [...cells, { name: "latent term", title: LATENT, value: valueAt(columns.length) }];
   };
 }
 
 const signed = (value) => (value > 0 ? "+" : "") + numberText(value);
 
+// The first columns that add to the surprise.
+const unusualColumns = (found, n) => found.slice(0, -1).slice(0, n).filter(({ value }) => value > 0);
+
 // Shows the largest contributions of a row, called `name`, as bars.
 export function showUnusual(holder, found, name) {
   holder.hidden = !found;
   if (!found) return;
-  const [cells, latent] = [found.slice(0, -1), found.at(-1)];
-  const lines = [...cells.slice(0, N_SHOWN), latent];
+  const latent = found.at(-1);
+  const lines = [...unusualColumns(found, N_SHOWN), latent];
   const values = lines.map(({ value }) => value);
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
   const percent = (value) => `${high > low ? (100 * value) / (high - low) : 0}%`;
-  holder.querySelector("h3").textContent = `What makes row ${name} unusual`;
+  holder.querySelector("h3").textContent = `What makes ${name} unusual`;
   const rows = lines.map((line) => {
     const bar = element("i", { className: line === latent ? "bar latent" : "bar" });
     bar.style.left = percent(Math.min(line.value, 0) - low);
@@ -49,6 +53,5 @@ export function showUnusual(holder, found, name) {
 
 // The largest contributions in few words, "" where none adds to the surprise.
 export function unusualText(found) {
-  const most = (found ?? []).slice(0, -1).slice(0, N_IN_TIP).filter(({ value }) => value > 0);
-  return most.map(({ name, value }) => `${name} ${signed(value)}`).join(", ");
+  return unusualColumns(found ?? [], N_IN_TIP).map(({ name, value }) => `${name} ${signed(value)}`).join(", ");
 }
