@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import browser
 import numpy as np
@@ -23,7 +24,7 @@ from torch import nn
 
 import skvae
 from skvae.estimators._apply import decode
-from skvae.explorer import _contributions, _levels, _names, _rows
+from skvae.explorer import _contributions, _explore, _levels, _names, _rows
 from skvae.explorer._page import MODULES, asset, bundle
 from skvae.explorer._program import OPERATORS, decoder_program
 from skvae.networks import ConvolutionalDecoder, Perceptron, ResidualPerceptron
@@ -113,6 +114,11 @@ def values_of(column, arrays):
 def of_table():
     X = table()
     return shaken(small(likelihood={"height": "student_t"}).fit(X)), X
+
+
+@pytest.fixture(scope="module")
+def of_iris(iris):
+    return small().fit(iris)
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +265,9 @@ def test_names_of_rows_travel_with_their_values(of_table, page_of_table, monkeyp
         assert _names.names_of(table, travelling) is None
 
 
-def test_page_of_50_000_rows_of_784_columns_has_at_most_5_megabytes():
+def test_page_of_50_000_rows_of_784_columns_has_at_most_5_megabytes(monkeypatch):
+    # So many rows would take few draws, as fewer do here.
+    monkeypatch.setattr(_rows, "FEW", 0)
     # Uniform noise, which cannot be compressed.
     X = np.random.default_rng(0).random(size=(2600, 784))
     model = small(hidden_layer_sizes=(256,)).fit(X[:100])
@@ -331,13 +339,21 @@ def test_page_without_density_says_why(iris):
 
 @pytest.mark.parametrize(
     ("given", "shape"),
-    [((4, 6), [4, 6]), ((4, 6, 1), [4, 6]), ((4, 2, 3), [4, 2, 3]), ((4, 3, 2), None)],
+    [((4, 6), (4, 6)), ((4, 6, 1), (4, 6)), ((4, 2, 3), (4, 2, 3)), ((4, 3, 2), None)],
 )
 def test_images_have_the_shape_of_a_convolutional_decoder(given, shape):
-    X = np.random.default_rng(0).random((20, 24))
     decoder = ConvolutionalDecoder(given, (2, 3), n_units=5)
+    found = _explore._shape_of(SimpleNamespace(decoder_=decoder))
+    assert found == shape
+
+
+def test_page_has_the_shape_of_a_convolutional_decoder():
+    X = np.random.default_rng(0).random((20, 24))
+    decoder = ConvolutionalDecoder((4, 6), (2, 3), n_units=5)
     header, _ = unpacked(skvae.explore(small(decoder=decoder).fit(X), X).html)
-    assert header["shape"] == shape
+    assert header["shape"] == [4, 6]
+    # A list of pixels would say little.
+    assert header["unusual"] is None
 
 
 def test_long_scores_take_few_draws(of_table, monkeypatch):
@@ -379,9 +395,8 @@ def test_decoder_without_a_form_stays_behind(iris):
         ({"estimator": small()}, NotFittedError, "not fitted"),
     ],
 )
-def test_errors_say_what_is_wrong(change, error, said, iris):
-    model = small().fit(iris)
-    given = {"estimator": model, "X": iris, **change}
+def test_errors_say_what_is_wrong(change, error, said, of_iris, iris):
+    given = {"estimator": of_iris, "X": iris, **change}
     with pytest.raises(error, match=said):
         skvae.explore(given.pop("estimator"), given.pop("X"), **given)
 
