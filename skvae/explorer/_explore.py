@@ -137,7 +137,7 @@ def explore(
     >>> vae = skvae.VAETransformer(max_iter=5, tol=None, random_state=0)
     >>> vae = vae.fit(iris.data)
     >>> skvae.explore(vae, iris.data, iris.target_names[iris.target])
-    <Explorer: a page of 0.2 MB>
+    <Explorer: a page of 0.3 MB>
     """
     model = _model_of(estimator)
     if not isinstance(max_cells, Integral) or max_cells < 0:

@@ -64,7 +64,7 @@ export class Selection {
 
   line(row) {
     const { color, label } = this.table.said(row);
-    const textContent = this.table.names ? this.table.nameOf(row) : row;
+    const textContent = this.table.nameOf(row, "").trim();
     const go = element("button", { type: "button", textContent, title: "Go to this row" });
     go.addEventListener("click", () => this.acts.goTo(row));
     const cells = this.table.measures.map(({ values }) =>

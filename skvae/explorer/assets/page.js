@@ -42,7 +42,9 @@ function tableOf(header, arrays) {
 // A row is called as in the index of its table, if that travels, or else numbered.
 function nameOf({ names, places }, row, word) {
   if (!names) return `${word} ${row}`;
-  return places[row] < 0 ? `${word} at position ${row}` : names.texts[places[row]];
+  if (places[row] < 0) return `${word} at position ${row}`;
+  const text = names.texts[places[row]];
+  return /^[\d.-]+$/.test(text) ? `${word} ${text}` : text;
 }
 
 function labelsOf(said, arrays) {
