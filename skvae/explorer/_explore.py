@@ -175,7 +175,7 @@ def _page_of(model: Any, X: Any, y: Any, max_cells: int, image_shape: Any) -> st
     rows, notes = add_rows(pack, model, X, y)
     known = np.asarray(cells[travelling], dtype=np.float64)
     usual = known if len(known) else _decoded(model, X)
-    # Images show where they are unusual; a list of pixels would say little.
+    # Of an image, a list of unusual pixels would say little.
     rest = 0 if shape else max_cells - known.size
     n_draws = draws_of(model, n_rows)
     unusual, explained = add_contributions(pack, model, known, rest, n_draws)
