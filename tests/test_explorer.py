@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import browser
 import numpy as np
@@ -23,7 +24,7 @@ from torch import nn
 
 import skvae
 from skvae.estimators._apply import decode
-from skvae.explorer import _levels, _rows
+from skvae.explorer import _columns, _contributions, _explore, _levels, _names, _rows
 from skvae.explorer._page import MODULES, asset, bundle
 from skvae.explorer._program import OPERATORS, decoder_program
 from skvae.networks import ConvolutionalDecoder, Perceptron, ResidualPerceptron
@@ -74,6 +75,11 @@ def table(n=200):
     return X
 
 
+def names_of(X):
+    """Return names of rows that a spreadsheet would compute."""
+    return pd.Index([f"=ROW({i})" for i in range(len(X))], name="@key")
+
+
 def unpacked(page):
     """Return the header and the arrays of a page, as a browser reads them."""
     text = re.search(r'<script id="data" type="text/plain">(.*?)</script>', page)[1]
@@ -111,10 +117,15 @@ def of_table():
 
 
 @pytest.fixture(scope="module")
+def of_iris(iris):
+    return small().fit(iris)
+
+
+@pytest.fixture(scope="module")
 def page_of_table(of_table):
     model, X = of_table
     y = pd.Series(np.where(X["age"] > 40, "old", "young"), name=BAD)
-    return skvae.explore(model, X, y).html
+    return skvae.explore(model, X.set_axis(names_of(X)), y).html
 
 
 # What travels
@@ -199,14 +210,73 @@ def test_no_values_travel_where_none_may(of_table):
     assert ages.min() <= said["from"] <= said["to"] <= ages.max()
 
 
-def test_page_of_50_000_rows_of_784_columns_has_at_most_5_megabytes():
+def test_contributions_are_those_of_explain(of_table, page_of_table):
+    model, X = of_table
+    header, arrays = unpacked(page_of_table)
+    places, codes, steps = (
+        arrays[header["unusual"][name]] for name in ("places", "codes", "steps")
+    )
+    assert places.tolist() == [*range(len(X))]
+    signed = codes.astype(float)
+    found = signed * np.abs(signed) * steps[:, None]
+    exact = model.explain(X, baseline="usual")
+    exact["latent"] = model.explain(X)["latent"]
+    largest = np.abs(exact.to_numpy()).max(axis=1, keepdims=True)
+    assert (np.abs(found - exact) <= 0.008 * largest).all(axis=None)
+    # A missing cell contributes nothing.
+    assert (found[:, :-1][X.isna()] == 0.0).all()
+    assert "What makes a row unusual" in header["notes"][1]
+
+
+def test_contributions_take_what_values_leave(of_table):
+    model, X = of_table
+    header, arrays = unpacked(skvae.explore(model, X, max_cells=200 * 6 + 7 * 50).html)
+    assert len(arrays[header["travelling"]]) == 200
+    places = arrays[header["unusual"]["places"]]
+    assert len(set(places.tolist())) == 50
+    assert places.max() >= 100
+    assert "of 50 rows" in header["notes"][1]
+
+
+def test_numbers_of_rows_keep_zeros_and_gaps():
+    values = np.array([[0.0, 0.0], [100.0, -0.01], [np.nan, 1.0]])
+    codes, steps = _contributions.coded(values)
+    assert codes.tolist() == [[0, 0], [127, -1], [0, 0]]
+    np.testing.assert_allclose(steps, [0.0, 100.0 / 127**2, np.nan], rtol=1e-6)
+
+
+def test_names_of_rows_travel_with_their_values(of_table, page_of_table, monkeypatch):
+    _, X = of_table
+    header, _ = unpacked(page_of_table)
+    assert header["names"] == {"name": "@key", "texts": [*names_of(X)]}
+    days = pd.date_range("2024-01-30", periods=len(X), name="day")
+    both = pd.MultiIndex.from_arrays([days, range(len(X))], names=["day", None])
+    travelling = np.array([1, 3])
+    for index, name, texts in (
+        (days, "day", ["2024-01-31", "2024-02-02"]),
+        (both, "day", ["2024-01-31 / 1", "2024-02-02 / 3"]),
+        (range(5, 5 + len(X)), "index", ["6", "8"]),
+    ):
+        found = _names.names_of(X.set_axis(index), travelling)
+        assert found == {"name": name, "texts": texts}
+        assert _names.names_of(X.set_axis(index), travelling[:0]) is None
+    monkeypatch.setattr(_names, "MOST_CHARACTERS", 1)
+    for table in (X, X.to_numpy(), X.set_axis(days)):
+        assert _names.names_of(table, travelling) is None
+
+
+def test_page_of_50_000_rows_of_784_columns_has_at_most_5_megabytes(monkeypatch):
+    # So many rows take few draws.
+    monkeypatch.setattr(_rows, "FEW", 0)
     # Uniform noise, which cannot be compressed.
-    X = np.random.default_rng(0).random(size=(2600, 784))
-    model = small(hidden_layer_sizes=(256,)).fit(X[:100])
+    X = np.random.default_rng(0).random(size=(100, 784))
+    model = small(hidden_layer_sizes=(256,)).fit(X)
     y = np.arange(len(X)) % 10
-    size = len(skvae.explore(model, X, y, image_shape=(28, 28)).html)
-    # Each of the other rows has two components in 16 bits, and three codes in 8.
-    assert size + 47_400 * (2 * 2 + 3) * 4 / 3 < 5e6
+    page = skvae.explore(model, X, y, image_shape=(28, 28))
+    travelling = _columns.rows_that_travel(50_000, 784, 2_000_000)
+    # A cell takes a byte, and a row two components of 16 bits and three codes of 8.
+    cells, places = 784 * (len(travelling) - len(X)), (2 * 2 + 3) * (50_000 - len(X))
+    assert len(page.html) + (cells + places) * 4 / 3 < 5e6
 
 
 # Pages
@@ -230,7 +300,7 @@ def test_policy_allows_the_one_script_and_style(page_of_table):
         assert f"'sha256-{base64.b64encode(digest).decode()}'" in policy
 
 
-def test_files_and_frames_hold_the_page(of_table, tmp_path):
+def test_files_and_frames_hold_the_page(of_table, tmp_path, untouched):
     model, X = of_table
     path = tmp_path / "page.html"
     explorer = skvae.explore(model, X, path=path)
@@ -242,16 +312,13 @@ def test_files_and_frames_hold_the_page(of_table, tmp_path):
     assert re.fullmatch(r"<Explorer: a page of 0\.\d MB>", repr(explorer))
 
 
-def test_nothing_global_is_changed(of_table, untouched):
-    skvae.explore(*of_table)
-
-
 def test_detector_and_autoencoder_have_pages(iris):
     detector = skvae.VAEOutlierDetector(estimator=small()).fit(iris)
     header, _ = unpacked(skvae.explore(detector, iris).html)
     assert header["title"] == "VAETransformer, 150 rows"
     model = small(skvae.AutoencoderTransformer, 1).fit(iris)
     header, arrays = unpacked(skvae.explore(model, iris, iris[:, 0]).html)
+    assert header["unusual"] is None
     (score,) = header["rows"]["measures"]
     assert score["name"] == "minus squared error"
     np.testing.assert_allclose(values_of(score, arrays), model.score_samples(iris))
@@ -264,17 +331,27 @@ def test_page_without_density_says_why(iris):
     model = small(prior=NoPrior(), objective="rae").fit(iris)
     header, _ = unpacked(skvae.explore(model, iris).html)
     assert "There is no log-density" in header["notes"][1]
+    assert header["unusual"] is None
+    assert len(header["notes"]) == 2
 
 
 @pytest.mark.parametrize(
     ("given", "shape"),
-    [((4, 6), [4, 6]), ((4, 6, 1), [4, 6]), ((4, 2, 3), [4, 2, 3]), ((4, 3, 2), None)],
+    [((4, 6), (4, 6)), ((4, 6, 1), (4, 6)), ((4, 2, 3), (4, 2, 3)), ((4, 3, 2), None)],
 )
 def test_images_have_the_shape_of_a_convolutional_decoder(given, shape):
-    X = np.random.default_rng(0).random((20, 24))
     decoder = ConvolutionalDecoder(given, (2, 3), n_units=5)
+    found = _explore._shape_of(SimpleNamespace(decoder_=decoder))
+    assert found == shape
+
+
+def test_page_has_the_shape_of_a_convolutional_decoder():
+    X = np.random.default_rng(0).random((20, 24))
+    decoder = ConvolutionalDecoder((4, 6), (2, 3), n_units=5)
     header, _ = unpacked(skvae.explore(small(decoder=decoder).fit(X), X).html)
-    assert header["shape"] == shape
+    assert header["shape"] == [4, 6]
+    # A list of pixels would say little.
+    assert header["unusual"] is None
 
 
 def test_long_scores_take_few_draws(of_table, monkeypatch):
@@ -316,9 +393,8 @@ def test_decoder_without_a_form_stays_behind(iris):
         ({"estimator": small()}, NotFittedError, "not fitted"),
     ],
 )
-def test_errors_say_what_is_wrong(change, error, said, iris):
-    model = small().fit(iris)
-    given = {"estimator": model, "X": iris, **change}
+def test_errors_say_what_is_wrong(change, error, said, of_iris, iris):
+    given = {"estimator": of_iris, "X": iris, **change}
     with pytest.raises(error, match=said):
         skvae.explore(given.pop("estimator"), given.pop("X"), **given)
 
@@ -403,6 +479,11 @@ def test_operators_are_those_of_the_script():
 
 def test_scripts_are_short_and_import_what_others_export():
     texts = {f"./{name}.js": asset(f"{name}.js") for name in MODULES}
+    declared = r"^(?:export )?(?:async )?(?:const|function|class) (\w+)"
+    names = [
+        name for text in texts.values() for name in re.findall(declared, text, re.M)
+    ]
+    assert len(names) == len(set(names))
     for text in texts.values():
         assert len(text.splitlines()) <= 400
         for names, path in re.findall(r'^import \{ (.*) \} from "(.*)";$', text, re.M):
@@ -524,10 +605,36 @@ def test_hover_shows_the_values_of_a_row(opened, of_table):
         "const tip = document.querySelector('#tip');"
         "return !tip.hidden && tip.innerText;"
     )
-    assert f"Row {row} " in text
+    assert f"=ROW({row}) · {BAD} " in text
+    assert "most unusual: " in text
     assert str(X["age"][row]) in text
     assert X["level"][row] in text
     assert opened.run("return window.attacked ?? null") is None
+
+
+@needs_browser
+def test_row_that_is_chosen_says_what_makes_it_unusual(opened, of_table):
+    model, X = of_table
+    contributions = model.explain(X, baseline="usual").iloc[:, :-1]
+    row = int(contributions.max(axis=1).argmax())
+    script = """
+        window.explorer.goTo(arguments[0]);
+        const lines = document.querySelectorAll("#unusual tr");
+        return [
+          document.querySelector("#unusual h3").textContent,
+          Array.from(lines, (line) => line.querySelector("th").textContent),
+          Array.from(lines, (line) => line.querySelector(".value").textContent),
+          document.querySelector("#nearest button").title,
+        ];
+    """
+    title, names, values, button = opened.run(script, row)
+    assert title == f"What makes =ROW({row}) unusual"
+    most = contributions.iloc[row].sort_values(ascending=False)
+    most = most[most > 0.01 * most.max()][:5]
+    assert names[: len(most)] == [*most.index]
+    assert names[-1] == "latent term"
+    assert float(values[0]) == pytest.approx(most.iloc[0], rel=0.01)
+    assert button.startswith(f"Go to =ROW({row}), {BAD} ")
 
 
 @needs_browser
@@ -551,11 +658,13 @@ def test_lasso_marks_rows_and_exports_them(opened, of_table):
     names, *lines = csv.reader(io.StringIO(path.read_bytes().decode()))
     assert len(lines) == count
     assert names[-6:] == list(X.columns)
+    assert names[:3] == ["row", "'@key", BAD]
     for line in lines:
         row, said = int(line[0]), dict(zip(names, line, strict=True))
+        assert line[1] == f"'=ROW({row})"
         assert float(said["age"]) == X["age"][row]
         assert said["level"] == X["level"][row]
-        np.testing.assert_allclose(np.array(line[2:4], float), Z[row], atol=1e-4)
+        np.testing.assert_allclose(np.array(line[3:5], float), Z[row], atol=1e-4)
 
 
 @needs_browser

@@ -13,10 +13,12 @@ from skvae.displays._cells import check_image_shape
 from skvae.displays._checks import component_names
 from skvae.estimators._apply import decode
 from skvae.explorer._columns import add_columns, rows_that_travel
+from skvae.explorer._contributions import add_contributions
+from skvae.explorer._names import names_of
 from skvae.explorer._pack import Pack
 from skvae.explorer._page import page
 from skvae.explorer._program import decoder_program
-from skvae.explorer._rows import add_rows
+from skvae.explorer._rows import add_rows, draws_of
 from skvae.files._container import replacing
 
 MOST_DECODED = 500
@@ -95,8 +97,9 @@ def explore(
     max_cells : int, default=2_000_000
         Cells of `X` that may travel with the page: of all rows, if there are no more,
         else of a random subset that is the same at each call. Of the other rows only
-        places, labels, log-densities and posterior widths travel. 0 leaves out all
-        cells, but not names of columns and categories.
+        places, labels, log-densities and posterior widths travel. Contributions of
+        cells, as in `explain`, travel for as many rows as fit into the rest. 0 leaves
+        out all of these, but not names of columns and categories.
     image_shape : tuple of int, default=None
         `(height, width)`, or `(height, width, 3)`, where rows are images. None: that
         of a convolutional decoder, if it has one, else rows are shown as columns.
@@ -122,8 +125,9 @@ def explore(
     -----
     Numbers travel in 8 bits within a column: exactly if it has at most 255 different
     ones, else as the nearest of 255 levels; categories are exact. Places in the map
-    have 16 bits. A decoder with layers that have no form in ONNX stays behind: the page
-    then says so, and decodes nothing.
+    have 16 bits, and contributions 8 bits within a row. Rows are called as in the index
+    of a DataFrame, if their values travel, else numbered from 0. A decoder with layers
+    that have no form in ONNX stays behind: the page then says so, and decodes nothing.
 
     Examples
     --------
@@ -133,7 +137,7 @@ def explore(
     >>> vae = skvae.VAETransformer(max_iter=5, tol=None, random_state=0)
     >>> vae = vae.fit(iris.data)
     >>> skvae.explore(vae, iris.data, iris.target_names[iris.target])
-    <Explorer: a page of 0.2 MB>
+    <Explorer: a page of 0.3 MB>
     """
     model = _model_of(estimator)
     if not isinstance(max_cells, Integral) or max_cells < 0:
@@ -171,6 +175,10 @@ def _page_of(model: Any, X: Any, y: Any, max_cells: int, image_shape: Any) -> st
     rows, notes = add_rows(pack, model, X, y)
     known = np.asarray(cells[travelling], dtype=np.float64)
     usual = known if len(known) else _decoded(model, X)
+    # Of an image, a list of unusual pixels would say little.
+    rest = 0 if shape else max_cells - known.size
+    n_draws = draws_of(model, n_rows)
+    unusual, explained = add_contributions(pack, model, known, rest, n_draws)
     program, said = _program(pack, model)
     header = {
         "title": f"{type(model).__name__}, {n_rows:,} rows",
@@ -179,9 +187,11 @@ def _page_of(model: Any, X: Any, y: Any, max_cells: int, image_shape: Any) -> st
         "rows": rows,
         "columns": add_columns(pack, layout.columns, known, usual),
         "travelling": pack.add(travelling.astype(np.uint32)),
+        "names": names_of(X, travelling),
+        "unusual": unusual,
         "shape": None if shape is None else [*map(int, shape)],
         "program": program,
-        "notes": [*_notes_of(len(travelling), n_rows), *notes, *said],
+        "notes": [*_notes_of(len(travelling), n_rows), *notes, *explained, *said],
     }
     return page(header["title"], pack.text(header))
 

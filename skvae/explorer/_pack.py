@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-TYPES = {"f4", "f8", "i4", "u1", "u2", "u4"}
+TYPES = {"f4", "f8", "i1", "i4", "u1", "u2", "u4"}
 """Types of arrays that browsers have, too; in little-endian order."""
 
 ALIGNMENT = 8

@@ -18,6 +18,7 @@ MODULES = (
     "scatter",
     "pointer",
     "legend",
+    "unusual",
     "point",
     "lasso",
     "page",

@@ -37,6 +37,12 @@ def add_rows(pack: Pack, model: Any, X: Any, y: Any) -> tuple[dict, list[str]]:
     return said, notes
 
 
+def draws_of(model: Any, n_rows: int) -> int | str:
+    """Return how many draws of z the log-density of each row takes."""
+    is_long = 128 * n_rows * model.module_.work > FEW
+    return FEW_DRAWS if is_long else "auto"
+
+
 def _labels(pack: Pack, y: Any, n_rows: int) -> dict[str, Any]:
     """Return classes with names and colors, or measured values."""
     title = str(getattr(y, "name", None) or "class")
@@ -56,13 +62,11 @@ def _measures(model: Any, X: Any, n_rows: int) -> tuple[dict, list[str]]:
     if not hasattr(model, "posterior"):
         return {"minus squared error": model.score_samples(X)}, []
     measures, notes = {}, []
-    work, options = n_rows * model.module_.work, {}
-    name = "log-density"
-    if 128 * work > FEW:
-        options = {"n_draws": FEW_DRAWS}
+    n_draws = draws_of(model, n_rows)
+    if n_draws == FEW_DRAWS:
         notes.append(f"The log-density is estimated from {FEW_DRAWS} draws per row.")
     try:
-        measures[name] = model.score_samples(X, **options)
+        measures["log-density"] = model.score_samples(X, n_draws=n_draws)
     except ValueError as error:
         notes.append(f"There is no log-density: {error}")
     width = model.posterior(X)[1].mean(axis=1)

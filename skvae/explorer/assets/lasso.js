@@ -5,21 +5,28 @@ import { numberText } from "./cells.js";
 
 const MOST_LISTED = 200;
 
-// A field of a file of values, in quotes where it must be.
-export function field(value) {
-  const text = String(value);
+// A spreadsheet would compute what begins with these, unless it is a number.
+const FORMULA = /^[=+\-@\t\r]/;
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+// A field of a file of values, in quotes where it must be. What could be a formula begins
+// with an apostrophe, by which spreadsheets know a text.
+function field(value) {
+  const said = String(value);
+  const text = FORMULA.test(said) && !NUMBER.test(said) ? `'${said}` : said;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 // A file with all that is known of some rows: one line each, below the names.
-export function csvOf(rows, table) {
-  const { components, z, measures, labels, columns } = table;
-  const names = ["row", ...(labels ? [labels.name] : []), ...components, ...measures.map((m) => m.name)];
+function csvOf(rows, table) {
+  const { components, z, measures, labels, columns, names: called, places } = table;
+  const names = ["row", ...(called ? [called.name] : []), ...(labels ? [labels.name] : []), ...components, ...measures.map((m) => m.name)];
   const lines = [[...names, ...columns.map((column) => column.name)]];
   for (const row of rows) {
     const values = table.valuesOf(row);
     lines.push([
       row,
+      ...(called ? [called.texts[places[row]] ?? ""] : []),
       ...(labels ? [labels.plain(row)] : []),
       ...z.map((component) => Number(component[row].toPrecision(6))),
       ...measures.map((measure) => Number(measure.values[row].toPrecision(6))),
@@ -46,7 +53,7 @@ export class Selection {
     const head = element(
       "tr",
       {},
-      ...["row", this.table.labels?.name ?? ""].map((textContent) => element("th", { scope: "col", textContent })),
+      ...[this.table.names?.name ?? "row", this.table.labels?.name ?? ""].map((textContent) => element("th", { scope: "col", textContent })),
       ...measures.map(({ name }) => element("th", { scope: "col", className: "value", textContent: name })),
     );
     this.holder.querySelector("thead").replaceChildren(head);
@@ -57,7 +64,8 @@ export class Selection {
 
   line(row) {
     const { color, label } = this.table.said(row);
-    const go = element("button", { type: "button", textContent: row, title: "Go to this row" });
+    const textContent = this.table.nameOf(row, "").trim();
+    const go = element("button", { type: "button", textContent, title: "Go to this row" });
     go.addEventListener("click", () => this.acts.goTo(row));
     const cells = this.table.measures.map(({ values }) =>
       element("td", { className: "value", textContent: numberText(values[row]) }));

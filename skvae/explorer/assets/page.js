@@ -9,6 +9,7 @@ import { element, showLegend, swatch } from "./legend.js";
 import { drawImage, PointPanel, showSliders } from "./point.js";
 import { Pointer } from "./pointer.js";
 import { Scatter } from "./scatter.js";
+import { unusualOf, unusualText } from "./unusual.js";
 import { unpack } from "./unpack.js";
 
 const N_NEAREST = 5;
@@ -29,9 +30,21 @@ function tableOf(header, arrays) {
     const place = table.places[row];
     return place < 0 ? null : table.columns.map((column) => column.at(place));
   };
+  const unusual = unusualOf(header.unusual, arrays, table.columns);
+  table.unusual = (row) => unusual(table.places[row]);
+  table.names = header.names;
+  table.nameOf = (row, word = "row") => nameOf(table, row, word);
   if (rows.labels) table.labels = labelsOf(rows.labels, arrays);
   table.limits = limitsOf(table);
   return table;
+}
+
+// A row is called as in the index of its table, if that travels, or else numbered.
+function nameOf({ names, places }, row, word) {
+  if (!names) return `${word} ${row}`;
+  if (places[row] < 0) return `${word} at position ${row}`;
+  const text = names.texts[places[row]];
+  return /^[\d.-]+$/.test(text) ? `${word} ${text}` : text;
 }
 
 function labelsOf(said, arrays) {
@@ -65,7 +78,7 @@ class Page {
     this.tool = "move";
     this.scatter = new Scatter($("#dots"), $("#over"), this.rows);
     this.colorings = this.colorChoices();
-    this.table.said = (row) => ({ color: colorOf(this.coloring, row), label: this.table.labels?.text(row) ?? "" });
+    this.table.said = (row) => this.saidOf(row);
     this.setAxes();
     this.setTheme();
     this.panel = new PointPanel($("#point"), this.table, (row) => this.goTo(row));
@@ -73,6 +86,13 @@ class Page {
     this.setUpControls(header);
     this.setColor(0);
     new Pointer(this.scatter, this);
+  }
+
+  // The color of a row, and its label, also with what the label is.
+  saidOf(row) {
+    const { labels } = this.table;
+    const label = labels?.text(row) ?? "";
+    return { color: colorOf(this.coloring, row), label, titled: label && `${labels.name} ${label}` };
   }
 
   // Controls
@@ -276,9 +296,10 @@ class Page {
   }
 
   tipOf(row) {
-    const { labels, measures, columns, shape } = this.table;
-    const { color, label } = this.table.said(row);
-    const parts = [element("strong", {}, swatch(color), `Row ${row}${label ? ` · ${label}` : ""}`)];
+    const { measures, columns, shape } = this.table;
+    const { color, titled } = this.table.said(row);
+    const name = this.table.nameOf(row, "Row");
+    const parts = [element("strong", {}, swatch(color), titled ? `${name} · ${titled}` : name)];
     const real = this.table.valuesOf(row);
     const cells = real ?? this.decodedRow(row);
     const lines = measures.map(({ name, values }) => [name, numberText(values[row])]);
@@ -292,8 +313,10 @@ class Page {
     parts.push(element("dl", {}, ...lines.flatMap(([name, value]) =>
       [element("dt", { textContent: name }), element("dd", { textContent: value })])));
     const rest = columns.length - MOST_IN_TIP;
-    const says = (text) => parts.push(element("em", { textContent: text }));
-    if (!shape && cells && rest > 0) says(`and ${rest} more columns. `);
+    const says = (textContent) => textContent && parts.push(element("em", { textContent }));
+    if (!shape && cells && rest > 0) says(`and ${rest} more columns`);
+    const most = unusualText(this.table.unusual(row));
+    says(most && `most unusual: ${most}`);
     if (cells && !real) says("decoded: its values are not in this file");
     return parts;
   }

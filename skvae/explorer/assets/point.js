@@ -2,6 +2,7 @@
 
 import { numberText } from "./cells.js";
 import { element, swatch } from "./legend.js";
+import { showUnusual } from "./unusual.js";
 
 const FIRST_COLUMNS = 24;
 
@@ -23,7 +24,7 @@ export function drawImage(canvas, cells, shape, [low, high]) {
 }
 
 export class PointPanel {
-  // `table` has columns, shape, limits, valuesOf(row) and said(row).
+  // `table` has columns, shape, limits, valuesOf(row), nameOf(row), unusual(row) and said(row).
   constructor(holder, table, onChoose) {
     Object.assign(this, { holder, table, onChoose, showsAll: false });
     this.nearest = holder.querySelector("#nearest");
@@ -37,6 +38,7 @@ export class PointPanel {
     });
     holder.querySelector("#cells").hidden = Boolean(table.shape);
     this.image.hidden = !table.shape;
+    this.nearest.classList.toggle("images", Boolean(table.shape));
     this.build();
   }
 
@@ -64,7 +66,8 @@ export class PointPanel {
     if (shape && cells) drawImage(this.image, cells, shape, limits);
     const real = chosen === undefined ? null : this.table.valuesOf(chosen);
     this.parts.forEach((part, j) => this.showCell(part, cells?.[j] ?? NaN, real ? real[j] : NaN));
-    this.holder.querySelector("#real").textContent = real ? `row ${chosen}` : "";
+    const title = real ? this.table.nameOf(chosen) : "";
+    Object.assign(this.holder.querySelector("#real"), { textContent: title, title });
     this.showNearest(near, chosen);
   }
 
@@ -89,16 +92,21 @@ export class PointPanel {
     const key = near.join() + chosen;
     if (key === this.key) return;
     this.key = key;
+    const unusual = chosen === undefined ? null : this.table.unusual(chosen);
+    showUnusual(this.holder.querySelector("#unusual"), unusual, unusual && this.table.nameOf(chosen));
     const buttons = near.map((row) => {
-      const { color, label } = this.table.said(row);
-      const button = element("button", { type: "button", title: `Go to row ${row}` });
+      const { color, titled } = this.table.said(row);
+      const name = this.table.nameOf(row);
+      const title = titled ? `${name}, ${titled}` : name;
+      const button = element("button", { type: "button", title: `Go to ${title}`, ariaLabel: title });
       if (shape) {
         const picture = element("canvas", { ariaHidden: "true" });
         drawImage(picture, this.table.valuesOf(row), shape, limits);
         button.append(picture);
       }
-      button.append(element("span", { className: "tag" }, swatch(color), shape ? "" : `row ${row}`), label);
-      button.ariaLabel = `Row ${row}${label ? `, ${label}` : ""}`;
+      const first = element("span", { className: "cut", textContent: shape ? titled : name });
+      button.append(element("span", { className: "tag" }, swatch(color), first));
+      if (!shape && titled) button.append(element("span", { className: "cut", textContent: titled }));
       button.ariaPressed = String(row === chosen);
       button.addEventListener("click", () => this.onChoose(row));
       return button;

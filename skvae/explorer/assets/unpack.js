@@ -1,7 +1,7 @@
 // The text that `_pack.py` writes → a header and typed arrays.
 
 const TYPES = {
-  f4: Float32Array, f8: Float64Array, i4: Int32Array,
+  f4: Float32Array, f8: Float64Array, i1: Int8Array, i4: Int32Array,
   u1: Uint8Array, u2: Uint16Array, u4: Uint32Array,
 };
 
