@@ -218,7 +218,8 @@ def _text(value):
     if value is None:
         return "missing"
     if isinstance(value, Real) and not isinstance(value, bool):
-        return f"{value:,}" if isinstance(value, Integral) else f"{value:.4g}"
+        is_long = isinstance(value, Integral) or 1e4 <= abs(value) < 1e12
+        return f"{value:,.0f}" if is_long else f"{value:.4g}"
     if isinstance(value, timedelta):
         return f"{value / timedelta(days=1):.4g} days"
     if isinstance(value, datetime):
