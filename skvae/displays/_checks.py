@@ -72,17 +72,9 @@ def count_components(estimator):
 
 def choose_components(estimator, components, n_components):
     """Return the indices and the names of the one or two components to draw."""
-    chosen = np.atleast_1d(np.asarray(components, dtype=object))
-    if n_components == 1 and list(chosen) == [0, 1]:
-        chosen = chosen[:1]
-    valid = all(isinstance(k, Integral) and 0 <= k < n_components for k in chosen)
-    if not valid or len(chosen) not in (1, 2) or len(set(chosen)) < len(chosen):
-        raise ValueError(
-            "components must be one index, or two different ones, from 0 to "
-            f"{n_components - 1}: the estimator has {n_components}. "
-            f"Got {components!r}."
-        )
-    chosen = [int(k) for k in chosen]
+    if n_components == 1 and list(np.ravel(components)) == [0, 1]:
+        components = 0
+    chosen = _indices(components, n_components, "two", 2)
     return chosen, component_names(estimator, chosen)
 
 
@@ -90,11 +82,16 @@ def choose_some(components, n_components, most):
     """Return the indices of the components to draw; None: so many at most."""
     if components is None:
         return list(range(min(n_components, most)))
+    return _indices(components, n_components, "several", n_components)
+
+
+def _indices(components, n_components, others, most):
+    """Return the indices of at least one component, all different."""
     chosen = list(np.atleast_1d(np.asarray(components, dtype=object)))
     valid = all(isinstance(k, Integral) and 0 <= k < n_components for k in chosen)
-    if not chosen or not valid or len(set(chosen)) < len(chosen):
+    if not valid or not 1 <= len(chosen) <= most or len(set(chosen)) < len(chosen):
         raise ValueError(
-            "components must be one index, or several different ones, from 0 to "
+            f"components must be one index, or {others} different ones, from 0 to "
             f"{n_components - 1}: the estimator has {n_components}. "
             f"Got {components!r}."
         )
