@@ -332,6 +332,18 @@ def test_display_writes_large_numbers_without_powers_of_ten(mixed, no_screen):
     assert "malic_acid = 15,660" in drawn(ExplanationDisplay.from_estimator(mixed, row))
 
 
+def test_display_takes_dollars_and_line_breaks_as_they_are(no_screen):
+    prices = {"price ($)": "$\\frac$", "a\nb": "of\ntwo lines"}
+    texts = dict(enumerate(prices.values()))
+    display = ExplanationDisplay(np.arange(3.0), list(prices), values=texts)
+    display.plot(n_columns=2).figure_.draw_without_rendering()
+    assert {*drawn(display)} == {
+        r"price (\$) = \$\frac\$",
+        "a b = of two lines",
+        "latent term",
+    }
+
+
 def test_display_of_a_detector_adds_up_to_the_score(detector, no_screen):
     display = ExplanationDisplay.from_estimator(detector, TABLE, row=-1)
     total = sum(bar.get_width() for bar in display.bars_)

@@ -118,12 +118,12 @@ def _given_names(estimator):
 
 
 def shortened(name):
-    """Return a name that is not too long to stand beside a picture."""
-    return (
-        name
-        if len(name) <= LONGEST
-        else f"{name[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
-    )
+    """Return a name to stand beside a picture: not too long, one line, no formula."""
+    name = " ".join(name.split())
+    if len(name) > LONGEST:
+        name = f"{name[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+    # What matplotlib finds between two of these it sets as a formula.
+    return name.replace("$", r"\$")
 
 
 def check_count(name, value):
