@@ -122,8 +122,12 @@ def shortened(name):
     name = " ".join(name.split())
     if len(name) > LONGEST:
         name = f"{name[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
-    # What matplotlib finds between two of these it sets as a formula.
-    return name.replace("$", r"\$")
+    return plain(name)
+
+
+def plain(text):
+    """Return a text that matplotlib writes as it is: dollar signs make no formula."""
+    return text.replace("$", r"\$")
 
 
 def check_count(name, value):
