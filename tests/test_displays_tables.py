@@ -150,6 +150,7 @@ def model_of_prices(prices):
     [
         lambda vae, X: LatentDisplay.from_estimator(vae, X, X["$$"], n_arrows=3),
         lambda vae, X: LoadingsDisplay.from_estimator(vae, X, kind="heatmap"),
+        lambda vae, _: ManifoldDisplay.from_estimator(vae, n_cells=2),
         lambda vae, X: ReconstructionDisplay.from_estimator(vae, X),
         lambda vae, X: TraversalDisplay.from_estimator(vae, X[:1]),
         lambda _, X: RowComparisonDisplay.from_rows(X[:75], X[75:]),
