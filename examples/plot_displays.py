@@ -4,8 +4,8 @@ Look at a fit, whatever the table is made of
 ============================================
 
 This example draws each display on six kinds of tables: numbers with units, a mixed
-table with missing cells, counts, images, sparse rows, and truths. To be quick, the fits
-have few epochs and no table is large.
+table with missing cells, counts, images, sparse rows, and booleans. To be quick, the
+fits have few epochs and no table is large.
 """
 
 # %%
@@ -66,7 +66,7 @@ rates = rng.gamma(1.0, 4.0, size=(3, 12))[group]
 words = rng.poisson(rng.gamma(0.1, 4.0, size=(3, 60))[group])
 sparse = scipy.sparse.csr_array(words)
 asked = [f"question {k}" for k in range(1, 21)]
-truths = rng.random((n, 20)) < rng.choice([0.1, 0.9], size=(3, 20))[group]
+answers = rng.random((n, 20)) < rng.choice([0.1, 0.9], size=(3, 20))[group]
 people = make_people()
 
 tables = {
@@ -75,7 +75,7 @@ tables = {
     "counts": (rng.poisson(rates), group, {"likelihood": "poisson"}, None),
     "images": (images, digit, {"likelihood": "bernoulli"}, (8, 8)),
     "sparse rows": (sparse, group, {"likelihood": "poisson"}, None),
-    "truths": (pd.DataFrame(truths, columns=asked), group, {}, None),
+    "booleans": (pd.DataFrame(answers, columns=asked), group, {}, None),
 }
 fits = {}
 for name, (X, _, options, _) in tables.items():

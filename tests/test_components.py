@@ -152,6 +152,12 @@ def test_scores_are_those_of_held_out_rows_in_shuffled_folds(iris):
     assert model.n_components_ == 1
 
 
+@pytest.mark.parametrize("wrong", [[], [2, 0], [1.5], "auto"])
+def test_numbers_of_components_to_compare_are_checked(vae, iris, wrong):
+    with pytest.raises(ValueError, match=r"n_components must .* Got "):
+        ComponentsDisplay.from_estimator(vae, iris, n_components=wrong)
+
+
 def test_the_least_number_within_the_error_of_the_best_is_as_good():
     # Differences from the best, 4: 10 and more; 0.1 with error 0.115; none.
     scores = {4: [0.0, -10.0, -20.0], 2: [-0.3, -10.0, -20.0], 1: [-11, -20, -31]}

@@ -9,7 +9,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae import VAETransformer
-from skvae.displays import ManifoldDisplay, ReconstructionDisplay
+from skvae.displays import (
+    LatentDisplay,
+    LoadingsDisplay,
+    ManifoldDisplay,
+    ReconstructionDisplay,
+    RowComparisonDisplay,
+    TraversalDisplay,
+)
 
 pytestmark = pytest.mark.usefixtures("no_screen")
 
@@ -123,3 +130,31 @@ def test_reconstructions_leave_room_for_a_title_and_names_of_rows(
     labels = display.ax_.get_xticklabels()
     for label, following in pairwise(labels):
         assert not overlaps(label, following)
+
+
+@pytest.fixture(scope="module")
+def prices(iris):
+    """Columns and categories that matplotlib would read as formulas, and fail."""
+    level = np.array(["$", "$$", r"$\frac$"])[np.arange(150) % 3]
+    return pd.DataFrame({"$": iris[:, 0], r"$\sum_$": iris[:, 1], "$$": level})
+
+
+@pytest.fixture(scope="module")
+def model_of_prices(prices):
+    return VAETransformer(2, max_iter=2, tol=None, random_state=0).fit(prices)
+
+
+@pytest.mark.filterwarnings("ignore:.*components carry nothing")
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda vae, X: LatentDisplay.from_estimator(vae, X, X["$$"], n_arrows=3),
+        lambda vae, X: LoadingsDisplay.from_estimator(vae, X, kind="heatmap"),
+        lambda vae, _: ManifoldDisplay.from_estimator(vae, n_cells=2),
+        lambda vae, X: ReconstructionDisplay.from_estimator(vae, X),
+        lambda vae, X: TraversalDisplay.from_estimator(vae, X[:1]),
+        lambda _, X: RowComparisonDisplay.from_rows(X[:75], X[75:]),
+    ],
+)
+def test_names_with_dollar_signs_are_no_formulas(draw, prices, model_of_prices):
+    draw(model_of_prices, prices).figure_.draw_without_rendering()

@@ -117,7 +117,7 @@ def test_contributions_are_means_over_the_posterior(linear):
 def test_contributions_to_the_surprise_of_single_cells_are_their_own(detector):
     """Of rows that are more surprising cell by cell: -log p of independent columns."""
     extreme = TABLE[:1].assign(alcohol=60.0)
-    assert detector.surprises(extreme).argmax() == 1
+    assert detector.row_surprises(extreme).argmax() == 1
     usual, far = (detector.explain(TABLE[:1].assign(alcohol=x)) for x in (13.0, 60.0))
     std, mean = TABLE["alcohol"].std(), TABLE["alcohol"].mean()
     # Most of the squared distance, since the scale of scores has only a few hundred.
@@ -140,7 +140,7 @@ def test_contributions_of_a_detector_add_up(detector):
     far = TABLE[:40].assign(alcohol=np.linspace(13.0, 30.0, 40))
     total = detector.explain(far).to_numpy().sum(axis=1)
     np.testing.assert_allclose(total, -detector.score_samples(far), atol=1e-9)
-    surprises = detector.surprises(far)
+    surprises = detector.row_surprises(far)
     np.testing.assert_array_equal(total.round(6), surprises.max(axis=1).round(6))
     # Both kinds are there.
     assert set(surprises.argmax(axis=1)) == {0, 1}
@@ -325,6 +325,23 @@ def test_display_says_what_was_expected(mixed, no_screen):
     assert found["malic_acid = 40"][1] == f"expected {hidden:.4g}"
     assert found["kind = missing"][1].startswith("expected class_")
     assert found["day = 2026-01-01"][1].startswith("expected 202")
+
+
+def test_display_writes_large_numbers_without_powers_of_ten(mixed, no_screen):
+    row = TABLE[:1].assign(malic_acid=15660.4)
+    assert "malic_acid = 15,660" in drawn(ExplanationDisplay.from_estimator(mixed, row))
+
+
+def test_display_takes_dollars_and_line_breaks_as_they_are(no_screen):
+    prices = {"price ($)": "$\\frac$", "a\nb": "of\ntwo lines"}
+    texts = dict(enumerate(prices.values()))
+    display = ExplanationDisplay(np.arange(3.0), list(prices), values=texts)
+    display.plot(n_columns=2).figure_.draw_without_rendering()
+    assert {*drawn(display)} == {
+        r"price (\$) = \$\frac\$",
+        "a b = of two lines",
+        "latent term",
+    }
 
 
 def test_display_of_a_detector_adds_up_to_the_score(detector, no_screen):

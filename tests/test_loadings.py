@@ -172,6 +172,16 @@ def test_answers_are_of_the_kind_that_set_output_asks_for(output, iris):
     assert_array_equal(np.asarray(numbers), plain.original)
 
 
+def test_a_column_named_component_stays_beside_the_names_of_components(iris):
+    X = pl.DataFrame(iris, ["component", "b", "c", "d"])
+    found = loadings(VAETransformer(2, **QUICK).fit(X), X)
+    names = ["component_", "component", "b", "c", "d"]
+    assert found.original.columns == found.standardized.columns == names
+    expected = found.standardized.drop("component_").to_numpy()
+    assert_array_equal(found.array, expected)
+    assert found.names == names[1:]
+
+
 def test_sparse_rows_and_chunks_of_rows_give_the_same(monkeypatch):
     X = np.random.default_rng(0).poisson(1.0, size=(50, 3)).astype(float)
     vae = VAETransformer(2, likelihood="poisson", **QUICK).fit(X)

@@ -163,6 +163,16 @@ def test_pixels_are_left_to_auto(capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("high", "kind", "expected"),
+    [(1, bool, None), (1, int, "bernoulli"), (5, int, "ordinal"), (20, int, None)],
+)
+def test_answers_to_many_questions_are_no_pixels(high, kind, expected):
+    X = np.random.default_rng(0).integers(high + 1, size=(N, 6)).astype(kind)
+    wanted = {} if expected is None else dict.fromkeys(range(6), expected)
+    assert suggest_likelihood(X) == wanted
+
+
 def test_many_columns_are_not_all_printed(capsys):
     X = np.random.default_rng(0).poisson(2.0, size=(300, 90)) ** 2
     assert len(suggest_likelihood(np.c_[X, np.linspace(0.0, 9.9, 300)])) == 90

@@ -72,17 +72,9 @@ def count_components(estimator):
 
 def choose_components(estimator, components, n_components):
     """Return the indices and the names of the one or two components to draw."""
-    chosen = np.atleast_1d(np.asarray(components, dtype=object))
-    if n_components == 1 and list(chosen) == [0, 1]:
-        chosen = chosen[:1]
-    valid = all(isinstance(k, Integral) and 0 <= k < n_components for k in chosen)
-    if not valid or len(chosen) not in (1, 2) or len(set(chosen)) < len(chosen):
-        raise ValueError(
-            "components must be one index, or two different ones, from 0 to "
-            f"{n_components - 1}: the estimator has {n_components}. "
-            f"Got {components!r}."
-        )
-    chosen = [int(k) for k in chosen]
+    if n_components == 1 and list(np.ravel(components)) == [0, 1]:
+        components = 0
+    chosen = _indices(components, n_components, "two", 2)
     return chosen, component_names(estimator, chosen)
 
 
@@ -90,11 +82,16 @@ def choose_some(components, n_components, most):
     """Return the indices of the components to draw; None: so many at most."""
     if components is None:
         return list(range(min(n_components, most)))
+    return _indices(components, n_components, "several", n_components)
+
+
+def _indices(components, n_components, others, most):
+    """Return the indices of at least one component, all different."""
     chosen = list(np.atleast_1d(np.asarray(components, dtype=object)))
     valid = all(isinstance(k, Integral) and 0 <= k < n_components for k in chosen)
-    if not chosen or not valid or len(set(chosen)) < len(chosen):
+    if not valid or not 1 <= len(chosen) <= most or len(set(chosen)) < len(chosen):
         raise ValueError(
-            "components must be one index, or several different ones, from 0 to "
+            f"components must be one index, or {others} different ones, from 0 to "
             f"{n_components - 1}: the estimator has {n_components}. "
             f"Got {components!r}."
         )
@@ -121,12 +118,16 @@ def _given_names(estimator):
 
 
 def shortened(name):
-    """Return a name that is not too long to stand beside a picture."""
-    return (
-        name
-        if len(name) <= LONGEST
-        else f"{name[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
-    )
+    """Return a name to stand beside a picture: not too long, one line, no formula."""
+    name = " ".join(name.split())
+    if len(name) > LONGEST:
+        name = f"{name[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return plain(name)
+
+
+def plain(text):
+    """Return a text that matplotlib writes as it is: dollar signs make no formula."""
+    return text.replace("$", r"\$")
 
 
 def check_count(name, value):

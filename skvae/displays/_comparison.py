@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skvae.displays._checks import check_axes
+from skvae.displays._checks import check_axes, plain
 from skvae.displays._classes import COLORS
 from skvae.inspection import RowComparison, compare_rows
 
@@ -121,7 +121,7 @@ class RowComparisonDisplay:
         ax.set_xlabel("distance from real cells")
         if len(order) <= MOST_NAMES:
             names = list(columns["column"])
-            ax.set_yticks(places, [str(names[j]) for j in order])
+            ax.set_yticks(places, [plain(str(names[j])) for j in order])
         else:
             ax.set(yticks=[], ylabel=f"{len(order)} columns")
         ax.set_title(f"told from real rows with AUC {self.comparison.auc:.2f}")

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from sklearn.base import clone
 
-from skvae.displays._checks import check_axes
+from skvae.displays._checks import check_axes, check_count
 from skvae.displays._classes import COLORS, GRAY
 from skvae.inspection import cumulative_r2
 
@@ -113,7 +113,7 @@ class ComponentsDisplay:
         r2 = cumulative_r2(estimator, X)
         known = {} if X_test is None else {"r2_test": cumulative_r2(estimator, X_test)}
         if n_components is not None:
-            known["scores"] = _scores(estimator, X, n_components, cv)
+            known["scores"] = _scores(estimator, X, _numbers(n_components), cv)
         if hasattr(estimator, "importance_per_component_"):
             known["carried"] = estimator.importance_per_component_
             known["unit"] = "change of outputs without it"
@@ -177,7 +177,7 @@ class ComponentsDisplay:
         ax.grid(axis="y", color="#e0e0e0", linewidth=0.8)
         _number(ax)
         if len(curves) > 1:
-            ax.legend(frameon=False, loc="lower right")
+            ax.legend(frameon=False, loc="best")
 
     def _draw_scores(self, ax, kwargs):
         numbers = sorted(self.scores)
@@ -209,12 +209,24 @@ def _number(ax):
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def _scores(estimator, X, n_components, cv):
+def _numbers(n_components):
+    """Return numbers of components to compare as a list."""
+    numbers = np.ravel(np.asarray(n_components, dtype=object)).tolist()
+    if not numbers:
+        raise ValueError(
+            "n_components must hold at least one number. Got none. Give numbers of "
+            "components to compare, or None to compare none."
+        )
+    for k in numbers:
+        check_count("Each of n_components", k)
+    return numbers
+
+
+def _scores(estimator, X, numbers, cv):
     """Return the held-out scores of each number of components in each fold."""
     from sklearn.model_selection import KFold, cross_val_score
 
     cv = KFold(N_FOLDS, shuffle=True, random_state=0) if cv is None else cv
-    numbers = [int(k) for k in np.ravel(n_components)]
     models = {k: clone(estimator).set_params(n_components=k) for k in numbers}
     options = {"cv": cv, "error_score": "raise"}
     with warnings.catch_warnings():

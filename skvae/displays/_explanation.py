@@ -172,7 +172,7 @@ class ExplanationDisplay:
     def _label(self, column):
         value = (self.values or {}).get(int(column))
         name = shortened(self.names[column])
-        return name if value is None else f"{name} = {value}"
+        return name if value is None else f"{name} = {shortened(value)}"
 
     def _write_expected(self, most, lengths):
         """Write at the ends of bars what was expected."""
@@ -183,7 +183,7 @@ class ExplanationDisplay:
                 at = max(lengths[place], 0.0), place
                 style = {"va": "center", "fontsize": "small", "color": "#505050"}
                 style |= {"xytext": (4, 0), "textcoords": "offset points"}
-                text = f"expected {expected[column]}"
+                text = f"expected {shortened(expected[column])}"
                 self.texts_.append(self.ax_.annotate(text, at, **style))
 
 
@@ -218,9 +218,10 @@ def _text(value):
     if value is None:
         return "missing"
     if isinstance(value, Real) and not isinstance(value, bool):
-        return f"{value:,}" if isinstance(value, Integral) else f"{value:.4g}"
+        is_long = isinstance(value, Integral) or 1e4 <= abs(value) < 1e12
+        return f"{value:,.0f}" if is_long else f"{value:.4g}"
     if isinstance(value, timedelta):
         return f"{value / timedelta(days=1):.4g} days"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}".removesuffix(" 00:00")
-    return shortened(str(value))
+    return str(value)

@@ -11,6 +11,7 @@ from skvae.displays._checks import (
     check_count,
     choose_components,
     dense,
+    plain,
 )
 from skvae.displays._classes import COLORS, GRAY, classes_of, measured
 from skvae.inspection import loadings
@@ -168,7 +169,7 @@ class LatentDisplay:
 
     def _name_of_y(self):
         name = getattr(self.y, "name", None)
-        return None if name is None else str(name)
+        return None if name is None else plain(str(name))
 
     def _scatter(self, vertical, values, classes, kwargs):
         # Many rows need small points, or those drawn last hide the others.
@@ -239,7 +240,7 @@ class LatentDisplay:
         dots = [Line2D([], [], color=color, **style) for color in classes.colors]
         self.legend_ = self.ax_.legend(
             dots,
-            classes.names,
+            list(map(plain, classes.names)),
             title=self._name_of_y(),
             loc="center left",
             bbox_to_anchor=(1.0, 0.5),

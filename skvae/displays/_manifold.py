@@ -17,6 +17,7 @@ from skvae.displays._checks import (
     dense,
     has_columns,
     names_of,
+    plain,
 )
 from skvae.inspection._encoded import Encoder
 
@@ -190,7 +191,7 @@ class ManifoldDisplay:
         named = ", ".join(self.feature_names[:MOST_NAMES])
         more = ", ..." * (len(self.feature_names) > MOST_NAMES)
         text = f"Each cell, from left to right: {named}{more}"
-        return "\n" + textwrap.fill(text, 60)
+        return "\n" + plain(textwrap.fill(text, 60))
 
 
 def _grid_axes(n_cells, n_axes, extent):

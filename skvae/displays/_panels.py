@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skvae.displays._checks import plain
 from skvae.displays._classes import COLORS
 from skvae.inspection._encoded import Encoder
 
@@ -99,7 +100,7 @@ def draw_panel(ax, panel, z, mean, **kwargs):
     style = {"color": COLORS[0], "marker": "o", "markersize": 3.0}
     style |= {} if is_numbers else {"drawstyle": "steps-mid"}
     (line,) = ax.plot(z, panel.cells, **style | kwargs)
-    ax.set_title(panel.name, fontsize="small")
+    ax.set_title(plain(panel.name), fontsize="small")
     if panel.cells.dtype.kind == "M":
         ax.yaxis.set_major_locator(AutoDateLocator(minticks=2, maxticks=4))
     if is_numbers:
@@ -108,7 +109,7 @@ def draw_panel(ax, panel, z, mean, **kwargs):
         if low < high:
             ax.set_ylim(low - margin, high + margin)
         return line
-    ax.set_yticks(np.arange(len(panel.categories)), panel.categories)
+    ax.set_yticks(np.arange(len(panel.categories)), list(map(plain, panel.categories)))
     ax.set_ylim(-0.5, max(1, len(panel.categories) - 1) + 0.5)
     return line
 

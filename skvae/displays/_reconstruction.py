@@ -12,6 +12,7 @@ from skvae.displays._checks import (
     has_columns,
     indexable,
     names_of,
+    plain,
     take_rows,
 )
 from skvae.displays._classes import COLORS
@@ -210,7 +211,8 @@ class ReconstructionDisplay:
             self.ax_.scatter(x[0], y, label="reconstruction", **dot | kwargs),
         ]
         self.ax_.set(xlim=(0, n_columns), ylim=(-0.5, n_features - 0.5))
-        self.ax_.set_yticks(np.arange(n_features)[::-1], self.feature_names)
+        names = list(map(plain, self.feature_names))
+        self.ax_.set_yticks(np.arange(n_features)[::-1], names)
         self.ax_.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
     def _overlay(self, cells, limits, kwargs):

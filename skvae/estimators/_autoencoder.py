@@ -103,12 +103,11 @@ class AutoencoderTransformer(LatentTransformer):
         Mean squared change of the decoder's outputs if the component is replaced by its
         mean, descending.
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        How much R2 rises with each component, where PCA has the same for standardized
-        columns: increments of what :func:`skvae.inspection.cumulative_r2` gives for
-        training rows, at most 10,000, and of more than 2 components no more than
-        20,000 / K or else 200: the first in an order that is as good as random. With a
-        nonlinear decoder it need not descend, and can be negative. The sum is R2 with
-        all components.
+        How much R2 rises with each component, as in PCA of standardized columns:
+        increments of what :func:`skvae.inspection.cumulative_r2` gives for training
+        rows, taken as if at random: 20,000 / K of them for K components, but at least
+        200 and at most 10,000. With a nonlinear decoder they need not descend, and can
+        be negative. Their sum is R2 with all components.
     n_iter_ : int
         Number of epochs run.
     loss_curve_ : list of float

@@ -11,8 +11,8 @@ from skvae._model import Model
 from skvae.estimators._apply import map_rows
 from skvae.estimators._draws import Plan, doubling, weigh_rows
 from skvae.estimators._impute import FEW, MANY, Proposals
-from skvae.estimators._score import is_tight
-from skvae.objectives import BOUNDS, Draws
+from skvae.estimators._score import bound_of, is_tight, posterior_draw
+from skvae.objectives import Draws
 from skvae.table import Batch, Cells
 
 
@@ -65,18 +65,15 @@ def explain_rows(model: Model, cells: Cells, noise: Tensor, plan: Plan) -> np.nd
         Standard normal draws, the same for every row.
     plan : Plan
     """
-
-    def draw(outputs: Tensor, part: slice) -> tuple[Tensor, Tensor]:
-        return model.posterior.draw_and_score(outputs, noise[part].to(outputs))
+    draw = posterior_draw(model, noise)
 
     def contributions(model: Model, batch: Batch) -> Tensor:
         mean = MeanCells(model, batch)
         weighed = weigh_rows(model, batch, draw, plan, mean)
-        whole = -BOUNDS["importance"](weighed.log_weights, weighed.n_draws).double()
+        whole = -bound_of(batch, weighed).double()
         each = -mean.means()
         if batch.observed is not None:
             each = torch.where(batch.observed, each, 0.0)
-            whole = whole * batch.observed.any(-1)
         return torch.cat((each, (whole - each.sum(-1))[:, None]), dim=1)
 
     return map_rows(model, contributions, cells, plan.ends[0])
@@ -122,10 +119,7 @@ def _without(model: Model, batch: Batch, column: int, noise: Tensor) -> Tensor:
     hidden[:, column] = True
     others = batch.hide(hidden).take(seen)
     weighed = weigh_rows(model, others, Proposals(model, noise), HIDDEN_DRAWS)
-    scores = BOUNDS["importance"](weighed.log_weights, weighed.n_draws)
-    if others.empty is not None:
-        # Without an observed cell there is nothing to estimate.
-        scores = scores * ~others.empty[:, 0]
+    scores = bound_of(others, weighed)
     return batch.x.new_full(seen.shape, math.nan).masked_scatter(seen, scores)
 
 

@@ -117,6 +117,10 @@ class ExplainMethods:
         seconds a row. Rows are taken in pieces, so that memory does not grow with the
         number of draws.
 
+        Where components reconstruct all columns almost exactly, so few z fit the other
+        cells that no draw may be among them. Surprises are then far below zero and mean
+        nothing: compare cells with what `impute` gives if they are missing.
+
         References
         ----------
         .. [1] Mattei & Frellsen (2019). MIWAE: Deep generative modelling and imputation

@@ -15,7 +15,7 @@ MOST_ROWS, LEAST_ROWS = 10_000, 200
 
 MOST_DECODED = 20_000
 """Points that are decoded after a fit, unless the least number of rows takes more: a
-small part of what training takes."""
+small fraction of what training takes."""
 
 
 class Errors(NamedTuple):
@@ -95,9 +95,9 @@ class ExplainedVariance:
     def __getattr__(self, name: str) -> Any:
         if name == "explained_variance_ratio_" and "module_" in vars(self):
             raise AttributeError(
-                f"explained_variance_ratio_ is known of models that were fitted since "
-                f"it exists. Got a {type(self).__name__} of before, from a file. Fit "
-                "it again, or use skvae.inspection.cumulative_r2(model, X)."
+                "explained_variance_ratio_ is computed by fit. Got a "
+                f"{type(self).__name__} that an older version of skvae fitted. Fit it "
+                "again, or use skvae.inspection.cumulative_r2(model, X)."
             )
         # Raises the error with the message that it had.
         return object.__getattribute__(self, name)

@@ -212,7 +212,7 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
         check_is_fitted(self)
         return self._scores(self._surprises(self.estimator_._read(X)))
 
-    def surprises(self, X):
+    def row_surprises(self, X):
         """Return the two surprises of each row, on the scale of scores.
 
         Parameters
@@ -233,7 +233,7 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
 
         Cells are measured from what is usual of their column in rows drawn from the
         model, so that columns can be compared, and on the scale of scores. Which
-        surprise is the larger one is `surprises(X).argmax(axis=1)`: 0 explains by
+        surprise is the larger one is `row_surprises(X).argmax(axis=1)`: 0 explains by
         :meth:`VAETransformer.explain` how badly each cell fits the z of its row, 1 by
         how rare each cell is by itself.
 

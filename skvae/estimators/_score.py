@@ -6,7 +6,14 @@ from torch import Tensor
 
 from skvae._model import Model
 from skvae.estimators._apply import map_rows
-from skvae.estimators._draws import Plan, doubling, n_effective, weigh_rows
+from skvae.estimators._draws import (
+    Draw,
+    Plan,
+    Weighed,
+    doubling,
+    n_effective,
+    weigh_rows,
+)
 from skvae.objectives import BOUNDS, weigh
 from skvae.table import Batch, Cells
 
@@ -43,17 +50,28 @@ def score_rows(
     plan : Plan
     bound : {"importance", "elbo"}
     """
+    draw = posterior_draw(model, noise)
+
+    def log_prob(model: Model, batch: Batch) -> Tensor:
+        return bound_of(batch, weigh_rows(model, batch, draw, plan), bound)
+
+    return map_rows(model, log_prob, cells, plan.ends[0])
+
+
+def posterior_draw(model: Model, noise: Tensor) -> Draw:
+    """Return what draws z from the posteriors of rows, by noise of shape (S, 1, K)."""
 
     def draw(outputs: Tensor, part: slice) -> tuple[Tensor, Tensor]:
         return model.posterior.draw_and_score(outputs, noise[part].to(outputs))
 
-    def log_prob(model: Model, batch: Batch) -> Tensor:
-        weighed = weigh_rows(model, batch, draw, plan)
-        scores = BOUNDS[bound](weighed.log_weights, weighed.n_draws)
-        # Without an observed cell there is nothing to estimate.
-        return scores if batch.empty is None else scores * ~batch.empty[:, 0]
+    return draw
 
-    return map_rows(model, log_prob, cells, plan.ends[0])
+
+def bound_of(batch: Batch, weighed: Weighed, bound: str = "importance") -> Tensor:
+    """Return a bound on the log-density of weighed rows, (B,); 0 of empty rows."""
+    scores = BOUNDS[bound](weighed.log_weights, weighed.n_draws)
+    # Without an observed cell there is nothing to estimate.
+    return scores if batch.empty is None else scores * ~batch.empty[:, 0]
 
 
 def score_together(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,7 +56,6 @@ MOST_NAMES = 6
 
 DROP = "drop"
 """What is suggested for a column of which nothing can be learned."""
-
 
 DATE = r"\d{4}-\d\d?-\d\d?\b|\d\d?[./]\d\d?[./]\d{2,4}\b"
 """How a text begins that is a date."""
@@ -314,9 +314,7 @@ def _hint(column: Column, seen: list) -> str:
     with suppress(ValueError):
         if [float(text) for text in texts]:
             return "numbers as text: convert them with pandas.to_numeric"
-    if all(
-        re.match(r"\d{4}-\d\d?-\d\d?\b|\d\d?[./]\d\d?[./]\d{2,4}\b", t) for t in texts
-    ):
+    if all(re.match(DATE, text) for text in texts):
         return "dates as text: convert them with pandas.to_datetime"
     return ""
 
@@ -402,12 +400,19 @@ def suggest_likelihood(X: Any) -> dict[Hashable, str]:
     chosen = np.linspace(0, len(encoded) - 1, min(len(encoded), MOST_ROWS))
     cells = np.array(encoded[chosen.astype(int)], dtype=np.float64)
     found = [_suggestion(*each) for each in zip(layout.columns, cells.T, strict=True)]
-    if layout.is_numeric and np.isfinite(cells).all() and have_common_scale(cells):
+    if layout.is_numeric and _are_pixels(cells):
         same = Suggestion("gaussian", "all columns have the same values, as pixels do")
         found = [same if one.likelihood != DROP else one for one in found]
     names = [column.name for column in layout.columns]
     print(_said(layout, names, found))
     return {names[j]: found[j].likelihood for j in _named(layout, found)}
+
+
+def _are_pixels(cells: np.ndarray) -> bool:
+    """Return whether columns have the same values, more than columns of levels have."""
+    if not (np.isfinite(cells).all() and have_common_scale(cells)):
+        return False
+    return len(reduce(np.union1d, cells.T)) > MOST_LEVELS
 
 
 def _named(layout: Layout, found: list[Suggestion]) -> list[int]:

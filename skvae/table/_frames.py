@@ -1,11 +1,11 @@
 """What users pass ↔ one array of numbers: names, categories and types of columns."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import count, starmap
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from skvae.table._kinds import (
     numbers,
 )
 from skvae.table._kinds import values as cells_of
-from skvae.table._libraries import LIBRARIES, library_of, usual
+from skvae.table._libraries import LIBRARIES, library_of, new_name, usual
 from skvae.table._types import kind_of, text_of
 
 
@@ -183,7 +183,7 @@ class Layout:
         table = layout.decode(values[:, :n_columns].astype(np.float64), like)
         # Of several levels, the first is named.
         taken = {name[0] if isinstance(name, tuple) else name for name in names}
-        added = [next(n for n in _longer(name) if n not in taken) for name in more]
+        added = [new_name(name, taken) for name in more]
         return with_columns(table, added, values[:, n_columns:]) if more else table
 
     def _as_array(self, values: np.ndarray) -> np.ndarray:
@@ -270,11 +270,6 @@ def _within_range(values: np.ndarray) -> np.ndarray:
         return values
     largest = np.finfo(values.dtype).max
     return values.clip(-largest, largest)
-
-
-def _longer(name: str) -> Iterator[str]:
-    """Yield a name, and then with more and more underscores."""
-    return (name + "_" * n for n in count())
 
 
 def with_columns(table: Any, names: Sequence[str], values: np.ndarray) -> Any:

@@ -1,6 +1,7 @@
 """Packages of tables: how to take tables apart and make them; neither is required."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -182,7 +183,12 @@ class Polars:
     def matrix(values: np.ndarray, rows: Sequence, columns: Sequence) -> Any:
         """Return a matrix as a table; the names of its rows are the first column."""
         named = dict(zip(columns, values.T, strict=True))
-        return Polars.of({"component": list(rows), **named})
+        return Polars.of({new_name("component", named): list(rows), **named})
+
+
+def new_name(name: str, taken: Container[str]) -> str:
+    """Return a name, with "_" added until no column has it."""
+    return next(n for n in (name + "_" * k for k in count()) if n not in taken)
 
 
 LIBRARIES: dict[str, Any] = {"pandas": Pandas, "polars": Polars}
