@@ -199,7 +199,12 @@ class ExplainMethods:
         True
         """
         cells = self._checked(X, baseline)
-        contributions = self._explain_cells(cells, baseline)
+        if baseline is None:
+            contributions = self._explain_cells(cells)
+        else:
+            plain, less = self._beyond_usual(cells)
+            rest = plain.sum(axis=1) - less.sum(axis=1)
+            contributions = np.column_stack((less, rest))
         return self._known.layout.decode_numbers(contributions, X, "latent")
 
     def _checked(self, X, baseline):
@@ -209,25 +214,23 @@ class ExplainMethods:
             raise ValueError(f"baseline must be 'usual' or None. Got {baseline!r}.")
         return self._read(X)
 
-    def _explain_cells(self, cells, baseline, n_draws="auto"):
+    def _explain_cells(self, cells, n_draws="auto"):
         plan = SCORE_DRAWS.of(n_draws)
         noise = self._fixed_noise(plan.most)
-        contributions = explain_rows(self.module_, cells, noise, plan)
-        if baseline is None:
-            return contributions
-        less = less_usual(contributions[:, :-1], self._usual_of_cells(plan))
-        rest = contributions.sum(axis=1) - less.sum(axis=1)
-        return np.column_stack((less, rest))
+        return explain_rows(self.module_, cells, noise, plan)
+
+    def _beyond_usual(self, cells, n_draws="auto"):
+        """Return contributions (n, D + 1), and of cells what is beyond the usual."""
+        plain = self._explain_cells(cells, n_draws)
+        usual = self._usual_of_cells(SCORE_DRAWS.of(n_draws))
+        return plain, less_usual(plain[:, :-1], usual)
 
     def _explanation(self, X):
         """Return what there is to show of the only row of X."""
-        cells = self._read(X)
-        plain, less = (
-            self._explain_cells(cells, baseline)[0] for baseline in BASELINES
-        )
-        usual = less[-1] - plain[-1]
+        (plain,), (less,) = self._beyond_usual(self._read(X))
+        usual = plain[:-1].sum() - less.sum()
         said = f"surprise {plain.sum():.4g} nats, of which {usual:.4g} are usual"
-        return Explanation(np.append(less[:-1], plain[-1]), "nats", said)
+        return Explanation(np.append(less, plain[-1]), "nats", said)
 
     def _usual_of_cells(self, plan=SCORE_DRAWS):
         """Return the median contribution of each column to rows of the model, (D,)."""

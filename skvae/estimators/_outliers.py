@@ -270,9 +270,10 @@ class VAEOutlierDetector(OutlierMixin, DensityEstimator):
     def _contributions(self, cells):
         """Return contributions (n, D + 1), and which surprise they are of, (n,)."""
         model, marginal = self.estimator_, self._marginal
-        surprises = self._scaled(self._surprises(cells))
+        plain, whole = model._beyond_usual(cells, self.n_draws)
+        both = plain.sum(axis=1), -marginal.log_prob(cells)
+        surprises = self._scaled(np.stack(both, axis=1))
         larger = surprises.argmax(axis=1)
-        whole = model._explain_cells(cells, "usual", self.n_draws)[:, :-1]
         usual = marginal.usual(N_USUAL, generator(model._seed, Stream.OBSERVATION))
         alone = less_usual(-marginal.cell_log_prob(cells), usual)
         each = np.where(larger[:, None] == 0, whole, alone) / self._span[larger, None]

@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from skvae.estimators._cellwise import less_usual
-from skvae.estimators._score import SCORE_DRAWS
 from skvae.explorer._columns import rows_that_travel
 from skvae.explorer._pack import Pack
 from skvae.table import as_cells
@@ -56,9 +54,8 @@ def add_contributions(
 
 def _contributions(model: Any, X: np.ndarray, n_draws: int | str) -> np.ndarray:
     """Return contributions beyond what is usual of a column, and those of z."""
-    plain = model._explain_cells(as_cells(X), None, n_draws)
-    usual = model._usual_of_cells(SCORE_DRAWS.of(n_draws))
-    return np.column_stack((less_usual(plain[:, :-1], usual), plain[:, -1]))
+    plain, less = model._beyond_usual(as_cells(X), n_draws)
+    return np.column_stack((less, plain[:, -1]))
 
 
 def coded(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.displays._cells import check_image_shape
-from skvae.displays._checks import component_names
+from skvae.displays._checks import component_names, indexable, take_rows
 from skvae.estimators._apply import decode
 from skvae.explorer._columns import add_columns, rows_that_travel
 from skvae.explorer._contributions import add_contributions
@@ -207,7 +207,8 @@ def _shape_of(model: Any) -> tuple[int, ...] | None:
 
 def _decoded(model: Any, X: Any) -> np.ndarray:
     """Return decoded numbers and codes of rows, in place of the rows' own."""
-    Z = np.asarray(model.transform(X), dtype=np.float64)[:MOST_DECODED]
+    some = take_rows(indexable(X), slice(MOST_DECODED))
+    Z = np.asarray(model.transform(some), dtype=np.float64)
     return decode(
         model.module_, Z, lambda likelihood, outputs: likelihood.mean(outputs)
     )

@@ -241,9 +241,7 @@ class Page {
   decodeHere(chosen) {
     const isFlat = this.table.components.length === 1;
     this.scatter.marks.point = [this.z[this.axes[0]], isFlat ? this.height : this.z[this.axes[1]]];
-    const begin = performance.now();
     this.cells = this.decoder ? this.decoder.decode(this.z, 1) : null;
-    this.decodeTime = performance.now() - begin;
     const near = this.nearestRows();
     this.scatter.marks.rings = near;
     this.panel.show(this.cells, near, chosen ?? near[0]);
